@@ -1,0 +1,92 @@
+# One file drives everything: `make help` lists the targets.
+# All paths are relative, so the folder may lie anywhere, also below a path with spaces.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# -- environment ------------------------------------------------------------------------------------------
+# A stamp is touched only after its step has succeeded, so an interrupted installation starts again.
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys' 2>/dev/null || { \
+	  echo "make: no Python found as '$(PYTHON)'; install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "make: expected Python 3.11 or newer, got $$($(PYTHON) --version 2>&1); name another: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "make: this Python lacks the venv module (on Debian and Ubuntu: apt install python3-venv)"; exit 1; }
+	@echo "== making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# $(call install,EXTRAS): one folder holds all extras; each has its stamp.
+define install
+	@echo "== installing tinygrad_bn[$(1)] into $(VENV) (once; needs the network)"
+	@$(PIP) install --quiet --editable '.[$(1)]'
+	@touch $@
+endef
+
+$(VENV)/.run: pyproject.toml | $(VENV)/.made
+	$(call install,viz$(,)lab$(,)interop)
+
+$(VENV)/.test: pyproject.toml | $(VENV)/.made
+	$(call install,test)
+
+$(VENV)/.oracle: pyproject.toml | $(VENV)/.made
+	$(call install,oracle)
+
+, := ,
+
+# -- the main job -----------------------------------------------------------------------------------------
+
+.PHONY: compare
+compare: $(VENV)/.run ## train both orders and write the report; options: make compare ARGS="--help"
+	@$(BIN)/tinygrad-bn compare $(ARGS)
+
+# -- checks -----------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: lint ## format, lint, types and all tests; options for pytest: make test ARGS="-k batch_norm"
+	@echo "== tests and the examples in docstrings (pytest)"
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 -rs $(ARGS)
+
+.PHONY: lint
+lint: $(VENV)/.test ## format, lint and types, without the tests
+	@echo "== format (ruff format --check)"
+	@$(BIN)/python -m ruff format --check .
+	@echo "== lint (ruff check)"
+	@$(BIN)/python -m ruff check .
+	@echo "== types (mypy --strict)"
+	@$(BIN)/python -m mypy
+
+.PHONY: oracle
+oracle: $(VENV)/.oracle ## install PyTorch and scikit-learn, against which `make test` then compares
+
+.PHONY: fuzz
+fuzz: $(VENV)/.test ## run the property tests with many more and fresh examples
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 -m hypothesis --hypothesis-profile=fuzz $(ARGS)
+
+.PHONY: import-time
+import-time: $(VENV)/.test ## measure what `import tinygrad_bn` adds to `import numpy`
+	@$(BIN)/python scripts/import_time.py $(ARGS)
+
+# -- care of the tree -------------------------------------------------------------------------------------
+
+.PHONY: format
+format: $(VENV)/.test ## format the code and sort its imports
+	@$(BIN)/python -m ruff check --select I --fix .
+	@$(BIN)/python -m ruff format .
+
+.PHONY: clean
+clean: ## remove the environment and all caches (results in runs/ stay)
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find tinygrad_bn tests examples scripts -name __pycache__ -type d -prune -exec rm -rf {} +

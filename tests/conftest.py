@@ -1,0 +1,64 @@
+"""What every test stands on: one thread, one seed, a list of devices, and no silent skip in CI."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+
+# Set before NumPy, PyTorch or Matplotlib is loaded: results repeat, workers share the cores, no window opens.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+os.environ["MKL_NUM_THREADS"] = "1"
+os.environ["MPLBACKEND"] = "Agg"
+
+import hypothesis
+import pytest
+
+from tinygrad_bn.backend import manual_seed, unavailable_reason
+
+hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, max_examples=50)
+hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=2000, print_blob=True)
+hypothesis.settings.load_profile("ci")
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    manual_seed(0)
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request: pytest.FixtureRequest) -> str:
+    """The name of each device in turn; where one cannot be used, the test is skipped with the reason."""
+    name: str = request.param
+    reason = unavailable_reason(name)
+    if reason:
+        pytest.skip(reason)
+    return name
+
+
+# With TINYGRAD_BN_CI=1 only tests that need a GPU may be skipped: a missing oracle or data set is a failure.
+
+
+def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"TINYGRAD_BN_CI=1 is set, so nothing but GPU tests may be skipped. {reason}"
+
+
+if os.environ.get("TINYGRAD_BN_CI") == "1":
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        item: pytest.Item,
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        if item.get_closest_marker("gpu") is None:
+            _fail_if_skipped(report)
+        return report
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+        report = yield
+        _fail_if_skipped(report)
+        return report
