@@ -1,7 +1,7 @@
 """Measure what `import tinygrad_bn` costs over `import numpy`.
 
 Fresh interpreters run the two in turn, so that a slow moment of the machine hits both; the medians are
-compared. The goal is at most 0.15 s. A figure, not a test: a busy machine may miss it without anybody being at fault.
+compared. The goal is at most 0.15 s. A figure, not a test: a busy machine may miss it and nobody is at fault.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`import tinygrad_bn` is silent and loads nothing from outside but NumPy (`make import-time` gives its cost)."""
+"""`import tinygrad_bn` is silent and loads nothing from outside but NumPy; `make import-time` times it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ LIST_MODULES = "import sys; import {module}; print(*sorted(sys.modules), sep='\\
 
 
 def modules_after_import(module: str) -> set[str]:
-    """The modules that a fresh interpreter has loaded after the import; it must succeed and print nothing else."""
+    """What a fresh interpreter has loaded after the import, which must succeed and print nothing."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", LIST_MODULES.format(module=module)],
         capture_output=True,
