@@ -57,7 +57,7 @@ compare: $(VENV)/.run ## train both orders and write the report; options: make c
 .PHONY: test
 test: lint ## format, lint, types and all tests; options for pytest: make test ARGS="-k batch_norm"
 	@echo "== tests and the examples in docstrings (pytest)"
-	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 -rs $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 -rsfE $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.test ## format, lint and types, without the tests

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from draw_floors import FLOORS, PACKAGE, ROOT, draw, read_imports, violations
 
 
