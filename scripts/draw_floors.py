@@ -25,6 +25,7 @@ FLOORS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("F2", ("autograd",)),
     ("F3", ("ops",)),
     ("F4", ("tensor",)),
+    ("F4", ("creation", "combining")),
     ("F5", ("functional", "testing")),
     ("F6", ("nn", "optim", "data")),
     ("F7", ("viz", "interop")),
