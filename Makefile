@@ -79,6 +79,10 @@ fuzz: $(VENV)/.test ## run the property tests with many more and fresh examples
 import-time: $(VENV)/.test ## measure what `import tinygrad_bn` adds to `import numpy`
 	@$(BIN)/python scripts/import_time.py $(ARGS)
 
+.PHONY: floors
+floors: $(VENV)/.test ## draw which module imports which into docs/floors.svg
+	@$(BIN)/python scripts/draw_floors.py docs/floors.svg
+
 # -- care of the tree -------------------------------------------------------------------------------------
 
 .PHONY: format

@@ -2,7 +2,7 @@
 
 Every import counts, also one inside a function or under TYPE_CHECKING: an arrow is an arrow.
 
-    python scripts/draw_floors.py docs/floors.svg     (or .dot, .png, .pdf)
+    python scripts/draw_floors.py docs/floors.svg     (or .dot, .png, .pdf; `make floors` does this)
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ FLOORS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("F9", ("cli",)),
 )
 """Lowest row first. A unit (a module or a package) imports only from lower rows and from itself."""
+
+EVERYBODYS = ("errors", "checks")
+"""Units that the drawing shows without their arrows."""
 
 ROOF = "the package's own __init__"
 
@@ -189,18 +192,15 @@ def _targets(node: ast.AST, here: list[str], modules: frozenset[str]) -> list[st
 
 
 def draw(imports: list[Import], name: str = "floors") -> str:
-    """Return the drawing as DOT text: one arrow per pair of units, red where it is forbidden.
+    """Return the drawing as DOT text: one arrow per pair of units, red where the floors forbid it.
 
-    Arrows to the errors and checks, which everybody imports, are faint.
+    Allowed arrows to the errors and checks are left out: they come from everywhere and would hide the others.
     """
     import graphviz
 
     forbidden = {(found.unit, found.target_unit) for found in imports if _objection(found)}
-    pairs = {
-        (found.unit, found.target_unit)
-        for found in imports
-        if found.inside and found.unit and found.unit != found.target_unit
-    }
+    pairs = {(found.unit, found.target_unit) for found in imports if found.inside and found.unit}
+    shown = {pair for pair in pairs if pair[0] != pair[1] and pair[1] not in EVERYBODYS} | forbidden
     graph = graphviz.Digraph(name)
     graph.attr(ranksep="0.45", nodesep="0.5", newrank="true")
     graph.attr(
@@ -217,12 +217,11 @@ def draw(imports: list[Import], name: str = "floors") -> str:
             rank.attr(rank="same")
             rank.node(f"row {row}", label=label, shape="plaintext", style="", fontcolor="#8a94a3")
             for unit in units:
-                rank.node(unit)
+                rank.node(unit, label=unit)
         if row:
             graph.edge(f"row {row}", f"row {row - 1}", style="invis")
-    for unit, target in sorted(pairs):
-        wrong, faint = (unit, target) in forbidden, target in ("errors", "checks")
-        graph.edge(unit, target, color="#d62728" if wrong else "#d5dbe4" if faint else "#5b6b82")
+    for unit, target in sorted(shown):
+        graph.edge(unit, target, color="#d62728" if (unit, target) in forbidden else "#5b6b82")
     return str(graph.source)
 
 
