@@ -81,8 +81,8 @@ class Import:
 
     @property
     def unit(self) -> str:
-        """The importer's unit, the name that the table of floors knows."""
-        return self.importer.partition(".")[0]
+        """The importer's unit, the name that the table of floors knows; "" for the roof and the front door."""
+        return self.importer.partition(".")[0].removeprefix("__main__")
 
     @property
     def target_unit(self) -> str:
