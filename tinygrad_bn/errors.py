@@ -22,6 +22,10 @@ class ShapeError(ArgumentError):
     """A shape, axis or length does not fit."""
 
 
+class OutOfBoundsError(ArgumentError, IndexError):
+    """An index names an element that does not exist, or cannot be an index."""
+
+
 class DTypeError(TinygradBNError, TypeError):
     """A dtype or Python type does not fit."""
 

@@ -1,0 +1,42 @@
+"""The autograd engine: recording, the graph, the backward pass. Knows what an operation promises, not which exist."""
+
+from .apply import apply, check_in_place, edge_of
+from .engine import backward, grad, sum_to
+from .fused import FusedOp
+from .modes import (
+    current_scope,
+    enable_grad,
+    enter_scope,
+    is_grad_enabled,
+    leave_scope,
+    no_grad,
+    scope,
+    trace,
+)
+from .node import Leaf, Node, Saved, Version
+from .op import Op
+from .value import Value
+
+__all__ = [
+    "FusedOp",
+    "Leaf",
+    "Node",
+    "Op",
+    "Saved",
+    "Value",
+    "Version",
+    "apply",
+    "backward",
+    "check_in_place",
+    "current_scope",
+    "edge_of",
+    "enable_grad",
+    "enter_scope",
+    "grad",
+    "is_grad_enabled",
+    "leave_scope",
+    "no_grad",
+    "scope",
+    "sum_to",
+    "trace",
+]

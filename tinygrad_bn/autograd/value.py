@@ -1,0 +1,78 @@
+"""What the engine needs of a tensor: its array, and where it stands in the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from weakref import ReferenceType
+
+from ..backend import Device
+from ..errors import DTypeError, GraphError, explain
+from .node import Leaf, Node, Version
+
+
+class Value:
+    """The engine's view of a tensor; `Tensor` adds the methods that people use.
+
+    Attributes:
+        data: the array, of the device's module.
+        device: the device it lives on.
+        grad: the gradient collected by `backward`, of the same shape and dtype; None before.
+        name: a name for drawings and messages.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_hooks",
+        "_leaf",
+        "_node",
+        "_requires_grad",
+        "_version",
+        "data",
+        "device",
+        "grad",
+        "name",
+    )
+
+    data: Any
+    device: Device
+    grad: Any
+    name: str | None
+    _node: Node | None
+    _leaf: ReferenceType[Leaf] | None
+    _version: Version | None
+    _hooks: dict[int, Callable[[Any], Any]] | None
+    _requires_grad: bool
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether a gradient is asked for; it can be set on a leaf of floating-point dtype only."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, flag: bool) -> None:
+        if self._node is not None and not flag and self._requires_grad:
+            raise GraphError(
+                explain("requires_grad", "a leaf", "a computed tensor, whose flag follows its inputs", "use detach()")
+            )
+        if flag and self.data.dtype.kind != "f":
+            raise DTypeError(explain("requires_grad", "a floating-point tensor", str(self.data.dtype), "use astype"))
+        self._requires_grad = bool(flag)
+
+    @property
+    def version(self) -> Version:
+        """The counter of in-place changes of this tensor's memory."""
+        if self._version is None:
+            self._version = Version()
+        return self._version
+
+    def wrap(
+        self,
+        array: Any,
+        node: Node | None = None,
+        version: Version | None = None,
+        requires_grad: bool = False,
+        device: Device | None = None,
+    ) -> Any:
+        """Return a new tensor around an array of a device (this tensor's by default), without copying it."""
+        raise TypeError("wrap is defined by Tensor")

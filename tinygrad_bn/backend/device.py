@@ -1,0 +1,143 @@
+"""A device is an array module plus the way in and out of it.
+
+The reference kernels are written against the array module `xp`, so a new device is a new `Device` object and
+nothing else. CuPy is imported only when a CUDA device is asked for, and the reason is kept when it cannot be used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..errors import DeviceError, explain
+
+
+class Device:
+    """Where arrays live and which module computes on them.
+
+    Args:
+        name: "cpu", "cuda:0", ...
+        xp: the array module (NumPy, CuPy, or anything with NumPy's interface).
+        array_type: the class of the module's arrays.
+        to_host: turns one of the module's arrays into a NumPy array.
+        from_host: turns a NumPy array into one of the module's arrays.
+    """
+
+    __slots__ = ("array_type", "from_host", "kernels", "name", "to_host", "xp")
+
+    def __init__(
+        self,
+        name: str,
+        xp: Any,
+        array_type: type,
+        to_host: Callable[[Any], np.ndarray],
+        from_host: Callable[[np.ndarray], Any],
+    ) -> None:
+        self.name = name
+        self.xp = xp
+        self.array_type = array_type
+        self.to_host = to_host
+        self.from_host = from_host
+        self.kernels: Any = None  # chosen by the kernels floor on first use
+
+    def __repr__(self) -> str:
+        return f"Device({self.name!r})"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _same_array(array: Any) -> Any:
+    return array
+
+
+_devices: dict[str, Device] = {"cpu": Device("cpu", np, np.ndarray, _same_array, np.asarray)}
+
+
+def register_device(device: Device) -> None:
+    """Make a device known under its name, so that `get_device` and `Tensor.to` find it."""
+    _devices[device.name] = device
+
+
+def get_device(device: str | Device | None = None) -> Device:
+    """Return the device of that name ("cpu", "cuda", "cuda:1"); None means the CPU.
+
+    Raises:
+        DeviceError: the name is unknown, or the device cannot be used here; the message says why. There is no
+            silent fall-back to another device.
+    """
+    if device is None:
+        return _devices["cpu"]
+    if isinstance(device, Device):
+        return device
+    if not isinstance(device, str):
+        raise DeviceError(explain("device", "a name such as 'cpu' or 'cuda:0'", repr(device)))
+    name = "cuda:0" if device == "cuda" else device
+    if name not in _devices:
+        index = name.removeprefix("cuda:")
+        if not (name.startswith("cuda:") and index.isdecimal()):
+            known = ", ".join(_devices)
+            raise DeviceError(explain("device", f"one of {known}, cuda, cuda:N", repr(device)))
+        _devices[name] = _open_cuda(int(index))
+    return _devices[name]
+
+
+def device_of(array: Any) -> Device | None:
+    """Return the device whose arrays are of this class, or None when no device knows the class."""
+    if isinstance(array, np.ndarray):
+        return _devices["cpu"]
+    if type(array).__module__.partition(".")[0] == "cupy":
+        return get_device(f"cuda:{array.device.id}")
+    for device in _devices.values():
+        if isinstance(array, device.array_type):
+            return device
+    return None
+
+
+def available_devices() -> list[str]:
+    """Return the names of the devices that can be used on this machine, the CPU first."""
+    names = list(_devices)
+    if unavailable_reason("cuda") is None:
+        import cupy
+
+        names += [f"cuda:{i}" for i in range(cupy.cuda.runtime.getDeviceCount())]
+    return list(dict.fromkeys(names))
+
+
+def unavailable_reason(name: str) -> str | None:
+    """Return why a device cannot be used here, with the remedy, or None when it can be used."""
+    try:
+        get_device(name)
+    except DeviceError as error:
+        return str(error)
+    return None
+
+
+def _open_cuda(index: int) -> Device:
+    where = f"device 'cuda:{index}'"
+    try:
+        import cupy
+    except ImportError as error:
+        raise DeviceError(
+            explain(
+                where,
+                "the package CuPy",
+                f"{type(error).__name__}: {error}",
+                "install the extra for your CUDA version: pip install 'tinygrad_bn[cuda12]' or 'tinygrad_bn[cuda13]'",
+            )
+        ) from error
+    if not cupy.cuda.is_available():
+        raise DeviceError(
+            explain(where, "an NVIDIA GPU and its driver", "none that CuPy can use", "use --device cpu")
+        )
+    count = cupy.cuda.runtime.getDeviceCount()
+    if index >= count:
+        raise DeviceError(explain(where, f"an index below {count}, the number of GPUs", str(index)))
+
+    def from_host(array: np.ndarray) -> Any:
+        with cupy.cuda.Device(index):
+            return cupy.asarray(array)
+
+    return Device(f"cuda:{index}", cupy, cupy.ndarray, cupy.asnumpy, from_host)

@@ -1,0 +1,64 @@
+"""Argument checks that several floors share: each raises before any harm is done."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from .errors import ArgumentError, DTypeError, ShapeError, explain
+
+
+def as_index(where: str, what: str, value: Any, minimum: int | None = None) -> int:
+    """Return an integer argument as an int; bools and floats are refused."""
+    if isinstance(value, bool):
+        raise DTypeError(explain(where, f"{what} to be an integer", repr(value)))
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise DTypeError(explain(where, f"{what} to be an integer", repr(value))) from None
+    if minimum is not None and number < minimum:
+        raise ArgumentError(explain(where, f"{what} >= {minimum}", str(number)))
+    return number
+
+
+def as_pair(where: str, what: str, value: Any, minimum: int) -> tuple[int, int]:
+    """Return (vertical, horizontal) from one integer or two, each at least `minimum`."""
+    if isinstance(value, Iterable):
+        values = tuple(value)
+        if len(values) != 2:
+            raise ArgumentError(explain(where, f"{what} to be one integer or two", repr(value)))
+        return as_index(where, what, values[0], minimum), as_index(where, what, values[1], minimum)
+    number = as_index(where, what, value, minimum)
+    return number, number
+
+
+def normalize_axis(where: str, axis: Any, ndim: int) -> int:
+    """Return an axis counted from the front; negative axes count from the back."""
+    number = as_index(where, "axis", axis)
+    if not -ndim <= number < ndim:
+        raise ShapeError(explain(where, f"an axis of a {ndim}-dimensional tensor (-{ndim} .. {ndim - 1})", str(axis)))
+    return number % ndim
+
+
+def normalize_axes(where: str, axis: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
+    """Return the axes of a reduction, counted from the front and without repeats; None means all."""
+    if axis is None:
+        return tuple(range(ndim))
+    axes = tuple(normalize_axis(where, a, ndim) for a in (axis if isinstance(axis, Iterable) else (axis,)))
+    if len(set(axes)) != len(axes):
+        raise ShapeError(explain(where, "each axis once", f"axis={axis}"))
+    return axes
+
+
+def as_shape(where: str, shape: Sequence[Any]) -> tuple[int, ...]:
+    """Return a shape given as separate integers or as one sequence of them."""
+    values = shape[0] if len(shape) == 1 and isinstance(shape[0], Iterable) else shape
+    return tuple(as_index(where, "each length of the shape", v) for v in values)
+
+
+def check_probability(where: str, what: str, value: float, below_one: bool = False) -> float:
+    """Return a probability after checking that it lies in [0, 1] (or [0, 1))."""
+    if not (0.0 <= value < 1.0 or (value == 1.0 and not below_one)):
+        raise ArgumentError(explain(where, f"{what} in [0, 1{')' if below_one else ']'}", repr(value)))
+    return float(value)

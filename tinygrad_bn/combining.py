@@ -1,0 +1,73 @@
+"""Functions of several tensors: joining them, and choosing between them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from . import ops
+from .autograd import apply
+from .checks import normalize_axis
+from .errors import DTypeError, ShapeError, explain
+from .tensor import Tensor
+
+
+def concatenate(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
+    """Join tensors along an existing axis; all other lengths must agree.
+
+    >>> import tinygrad_bn as tg
+    >>> concatenate([tg.zeros(2, 3), tg.ones(1, 3)]).shape
+    (3, 3)
+    """
+    parts = _tensors("concatenate", tensors)
+    d = normalize_axis("concatenate", axis, parts[0].ndim)
+    for part in parts[1:]:
+        if part.ndim != parts[0].ndim or any(
+            a != b for i, (a, b) in enumerate(zip(part.shape, parts[0].shape, strict=True)) if i != d
+        ):
+            shapes = ", ".join(str(p.shape) for p in parts)
+            raise ShapeError(explain("concatenate", f"equal lengths except along axis {d}", shapes))
+    result: Tensor = apply(ops.Concatenate(d), *parts)
+    return result
+
+
+def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
+    """Join tensors of one shape along a new axis."""
+    parts = _tensors("stack", tensors)
+    for part in parts[1:]:
+        if part.shape != parts[0].shape:
+            raise ShapeError(explain("stack", f"tensors of one shape, {parts[0].shape}", str(part.shape)))
+    d = normalize_axis("stack", axis, parts[0].ndim + 1)
+    return concatenate([part.unsqueeze(d) for part in parts], d)
+
+
+def where(condition: Tensor, a: Any, b: Any) -> Tensor:
+    """Return a where the condition holds, b elsewhere; operands broadcast, numbers take the other one's dtype."""
+    if not isinstance(condition, Tensor):
+        condition = Tensor(condition)
+    if condition.dtype.kind != "b":
+        condition = condition != 0
+    if not isinstance(a, Tensor) and not isinstance(b, Tensor):
+        a = Tensor(a, device=condition.device)
+    result: Tensor = ops.where(condition, a, b)
+    return result
+
+
+def maximum(a: Any, b: Any) -> Tensor:
+    """Return the larger of two operands; where they are equal, each takes half of the gradient."""
+    return a.maximum(b) if isinstance(a, Tensor) else b.maximum(a)  # type: ignore[no-any-return]
+
+
+def minimum(a: Any, b: Any) -> Tensor:
+    """Return the smaller of two operands; where they are equal, each takes half of the gradient."""
+    return a.minimum(b) if isinstance(a, Tensor) else b.minimum(a)  # type: ignore[no-any-return]
+
+
+def _tensors(where: str, tensors: Sequence[Tensor]) -> list[Tensor]:
+    parts = list(tensors)
+    if not parts:
+        raise ShapeError(explain(where, "at least one tensor", "none"))
+    for part in parts:
+        if not isinstance(part, Tensor):
+            raise DTypeError(explain(where, "tensors", type(part).__name__))
+    return parts

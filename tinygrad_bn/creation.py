@@ -1,0 +1,126 @@
+"""Making tensors: from values, from shapes, from random numbers, from other libraries' arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .backend import Device, Generator, default_generator, device_of, get_device
+from .checks import as_shape
+from .errors import DTypeError, explain
+from .tensor import Tensor, as_dtype
+
+DeviceLike = str | Device | None
+
+
+def tensor(
+    data: Any,
+    *,
+    dtype: Any = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+    name: str | None = None,
+) -> Tensor:
+    """Return a new Tensor with a copy of the data; arguments as in `Tensor`.
+
+    >>> tensor([1, 2, 3]).dtype
+    dtype('float32')
+    """
+    return Tensor(data, dtype=dtype, device=device, requires_grad=requires_grad, name=name)
+
+
+def from_numpy(array: np.ndarray) -> Tensor:
+    """Return a tensor that shares an array's memory; do not write into the array while a graph needs it."""
+    return from_array(array)
+
+
+def from_array(array: Any) -> Tensor:
+    """Return a tensor that shares the memory of an array of any known device."""
+    device = device_of(array)
+    if device is None:
+        raise DTypeError(explain("from_array", "an array of a known device", type(array).__name__, "use tensor(...)"))
+    as_dtype("from_array", array.dtype)
+    result = Tensor.__new__(Tensor)
+    result._set(array, device)
+    return result
+
+
+def from_dlpack(source: Any) -> Tensor:
+    """Return a tensor that shares the memory of any object that speaks DLPack (PyTorch, JAX, CuPy, ...)."""
+    if not hasattr(source, "__dlpack__") or not hasattr(source, "__dlpack_device__"):
+        raise DTypeError(explain("from_dlpack", "an object with __dlpack__", type(source).__name__))
+    kind, index = source.__dlpack_device__()
+    on_gpu = int(kind) == 2  # kDLCUDA in the DLPack standard
+    return from_array(get_device(f"cuda:{index}" if on_gpu else "cpu").xp.from_dlpack(source))
+
+
+def full(shape: Any, value: float, *, dtype: Any = "float32", device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
+    """Return a tensor of one value."""
+    target = get_device(device)
+    result = from_array(target.xp.full(_shape("full", shape), value, dtype=as_dtype("full", dtype)))
+    return result.requires_grad_(requires_grad)
+
+
+def zeros(*shape: Any, dtype: Any = "float32", device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
+    """Return zeros.
+
+    >>> zeros(2, 3).shape
+    (2, 3)
+    """
+    return full(as_shape("zeros", shape), 0, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def ones(*shape: Any, dtype: Any = "float32", device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
+    """Return ones."""
+    return full(as_shape("ones", shape), 1, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def zeros_like(other: Tensor, *, requires_grad: bool = False) -> Tensor:
+    """Return zeros in another tensor's shape and dtype, on its device."""
+    return full(other.shape, 0, dtype=other.dtype, device=other.device, requires_grad=requires_grad)
+
+
+def ones_like(other: Tensor, *, requires_grad: bool = False) -> Tensor:
+    """Return ones in another tensor's shape and dtype, on its device."""
+    return full(other.shape, 1, dtype=other.dtype, device=other.device, requires_grad=requires_grad)
+
+
+def arange(*bounds: float, dtype: Any = None, device: DeviceLike = None) -> Tensor:
+    """Return evenly spaced numbers, as `range`: int64 for integers, float32 otherwise."""
+    values = np.arange(*bounds)
+    default = values.dtype if values.dtype.kind == "i" else "float32"
+    return Tensor(values, dtype=default if dtype is None else dtype, device=device)
+
+
+def eye(n: int, *, dtype: Any = "float32", device: DeviceLike = None) -> Tensor:
+    """Return the identity matrix of n rows."""
+    return Tensor(np.eye(n), dtype=dtype, device=device)
+
+
+def randn(
+    *shape: Any,
+    generator: Generator | None = None,
+    dtype: Any = "float32",
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Return values from the standard normal distribution, drawn on the host."""
+    values = (generator or default_generator).normal(as_shape("randn", shape))
+    return Tensor(values, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def rand(
+    *shape: Any,
+    generator: Generator | None = None,
+    dtype: Any = "float32",
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Return values uniform in [0, 1), drawn on the host."""
+    values = (generator or default_generator).uniform(as_shape("rand", shape))
+    return Tensor(values, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def _shape(where: str, shape: Any) -> tuple[int, ...]:
+    return as_shape(where, (shape,) if not isinstance(shape, tuple) else shape)

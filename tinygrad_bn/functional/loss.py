@@ -1,0 +1,185 @@
+"""Softmax and losses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import ops
+from ..autograd import apply
+from ..checks import as_index, check_probability, normalize_axis
+from ..errors import ArgumentError, DTypeError, ShapeError, explain, unknown_choice
+from ..kernels import kernels_of
+from ..tensor import Tensor
+from .arguments import REDUCTIONS, check_floating, check_parameter, reduce_loss
+
+
+def softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> Tensor:
+    """Return exp(input) / sum(exp(input)) along `dim`, without overflow; `dtype` converts first."""
+    x, axis = _softmax_arguments("softmax", input, dim, dtype)
+    result: Tensor = apply(ops.Softmax(axis), x)
+    return result
+
+
+def log_softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> Tensor:
+    """Return the logarithm of softmax along `dim`, without overflow; `dtype` converts first."""
+    x, axis = _softmax_arguments("log_softmax", input, dim, dtype)
+    result: Tensor = apply(ops.LogSoftmax(axis), x)
+    return result
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Return the cross-entropy between logits and targets, as `torch.nn.functional.cross_entropy`.
+
+    Args:
+        input: logits, (N, C), (N, C, d1, ...) or (C,).
+        target: class indices (N,), (N, d1, ...) or (), of an integer dtype; or class probabilities in the input's
+            shape and a floating-point dtype.
+        weight: (C,), a weight per class.
+        ignore_index: a target that counts nothing (class indices only).
+        reduction: "none", "sum" or "mean"; the mean of class indices is weighted by the targets' weights.
+        label_smoothing: in [0, 1]: how much of each target is spread evenly over all classes.
+
+    Raises:
+        ShapeError, DTypeError: input, target and weight do not fit together.
+        ArgumentError: a class index outside 0 .. C-1, or an unknown reduction.
+    """
+    where = "cross_entropy"
+    x = check_floating(where, "input", input)
+    check_probability(where, "label_smoothing", label_smoothing)
+    x, goal, single = _loss_arguments(where, x, target, weight, reduction, probabilities=True)
+    classes = x.shape[1]
+    if goal.dtype.kind == "f":
+        spread = goal * (1.0 - label_smoothing) + label_smoothing / classes if label_smoothing else goal
+        if weight is not None:
+            spread = spread * weight.reshape((1, classes) + (1,) * (x.ndim - 2))
+        losses: Tensor = apply(ops.CrossEntropy(), x, spread)
+        if reduction == "mean":
+            return losses.sum() / losses.size
+    else:
+        spread, total = _class_weights(where, goal, classes, weight, ignore_index, label_smoothing, x)
+        losses = apply(ops.CrossEntropy(), x, spread)
+        if reduction == "mean":
+            return losses.sum() / total
+    losses = losses.squeeze(0) if single else losses
+    return reduce_loss(where, losses, reduction)
+
+
+def nll_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Tensor:
+    """Return the negative log-likelihood of class indices, as `torch.nn.functional.nll_loss`.
+
+    Args:
+        input: log-probabilities, (N, C), (N, C, d1, ...) or (C,).
+        target: class indices (N,), (N, d1, ...) or ().
+        weight, ignore_index, reduction: as in cross_entropy.
+    """
+    x = check_floating("nll_loss", "input", input)
+    x, goal, single = _loss_arguments("nll_loss", x, target, weight, reduction, probabilities=False)
+    spread, total = _class_weights("nll_loss", goal, x.shape[1], weight, ignore_index, 0.0, x)
+    losses: Tensor = ops.weighted_negative(spread, x)
+    if reduction == "mean":
+        return losses.sum() / total
+    return reduce_loss("nll_loss", losses.squeeze(0) if single else losses, reduction)
+
+
+def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
+    """Return the squared differences of two tensors of one shape, or their mean or sum."""
+    x = check_floating("mse_loss", "input", input)
+    goal = check_floating("mse_loss", "target", target)
+    if x.shape != goal.shape:
+        raise ShapeError(explain("mse_loss", f"a target of the input's shape {x.shape}", str(goal.shape)))
+    difference = x - goal
+    return reduce_loss("mse_loss", difference * difference, reduction)
+
+
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """Return class indices (...) as int64 vectors (..., num_classes) with a 1 at the class; -1 takes the largest + 1.
+
+    >>> import tinygrad_bn as tg
+    >>> one_hot(tg.tensor([0, 2], dtype="int64")).tolist()
+    [[1, 0, 0], [0, 0, 1]]
+    """
+    if not isinstance(tensor, Tensor) or tensor.dtype.kind not in "iu":
+        got = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
+        raise DTypeError(explain("one_hot", "an integer tensor", str(got), "use astype('int64')"))
+    classes = as_index("one_hot", "num_classes", num_classes)
+    if classes == -1:
+        if tensor.size == 0:
+            raise ArgumentError(explain("one_hot", "num_classes for an empty tensor", "-1"))
+        classes = int(tensor.max().item()) + 1
+    check_classes("one_hot", tensor, classes, None)
+    return (tensor.unsqueeze(-1) == tensor.wrap(tensor.device.xp.arange(classes))).astype("int64")
+
+
+def check_classes(where: str, target: Tensor, classes: int, ignore_index: int | None) -> None:
+    """Check class indices against 0 .. classes-1, on the CPU only: a GPU would have to stop and answer."""
+    if str(target.device) != "cpu":
+        return
+    wrong = (target.data < 0) | (target.data >= classes)
+    if ignore_index is not None:
+        wrong &= target.data != ignore_index
+    if wrong.any():
+        raise ArgumentError(
+            explain(where, f"class indices in 0 .. {classes - 1}", str(int(target.data[wrong].flat[0])))
+        )
+
+
+def _softmax_arguments(where: str, input: Tensor, dim: int | None, dtype: Any) -> tuple[Tensor, int]:
+    x = input if dtype is None or not isinstance(input, Tensor) else input.astype(dtype)
+    check_floating(where, "input", x)
+    if dim is None:
+        raise ArgumentError(explain(where, "dim, the axis along which probabilities sum to 1", "None"))
+    axis = normalize_axis(where, dim, x.ndim)
+    if x.shape[axis] == 0:
+        raise ShapeError(explain(where, f"at least one element along axis {axis}", f"shape {x.shape}"))
+    return x, axis
+
+
+def _loss_arguments(
+    where: str, x: Tensor, target: Any, weight: Tensor | None, reduction: str, probabilities: bool
+) -> tuple[Tensor, Tensor, bool]:
+    """Return logits (N, C, ...), the target, and whether a batch axis was added; everything checked."""
+    if reduction not in REDUCTIONS:
+        raise unknown_choice(where, "reduction", reduction, REDUCTIONS)
+    if not isinstance(target, Tensor):
+        raise DTypeError(explain(where, "target to be a Tensor", type(target).__name__, "wrap it with tg.tensor(...)"))
+    if target.dtype.kind not in ("iuf" if probabilities else "iu"):
+        raise DTypeError(explain(where, "class indices of an integer dtype", str(target.dtype), "use astype('int64')"))
+    single = x.ndim == 1
+    if single:
+        x, target = x.unsqueeze(0), target.unsqueeze(0)
+    if x.ndim < 2 or x.shape[1] == 0:
+        raise ShapeError(explain(where, "input (N, C, ...) with at least one class", f"shape {x.shape}"))
+    wanted = x.shape if target.dtype.kind == "f" else (x.shape[0], *x.shape[2:])
+    if target.shape != wanted:
+        hint = "class indices have an integer dtype" if target.dtype.kind == "f" else None
+        raise ShapeError(
+            explain(where, f"target of shape {wanted} for input of shape {x.shape}", str(target.shape), hint)
+        )
+    check_parameter(where, "weight", weight, (x.shape[1],), x.dtype)
+    return x, target, single
+
+
+def _class_weights(
+    where: str, target: Tensor, classes: int, weight: Tensor | None, ignore_index: int, smoothing: float, x: Tensor
+) -> tuple[Tensor, Tensor]:
+    check_classes(where, target, classes, ignore_index)
+    kernels = kernels_of(x.device)
+    spread, totals = kernels.class_weights(
+        target.data, classes, None if weight is None else weight.data, ignore_index, smoothing, x.dtype
+    )
+    return x.wrap(spread), x.wrap(totals).sum()

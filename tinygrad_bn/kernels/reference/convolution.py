@@ -1,0 +1,191 @@
+"""Two-dimensional convolution and its two derivatives, as matrix products.
+
+All arrays are logically (N, C, H, W); inside, memory is channels-last, because then the values under one row of the
+kernel lie side by side. A convolution is computed as
+
+    output = sum over taps of  patches(tap) @ weights(tap)
+
+where a tap is either the whole kernel (the classical im2col: one large product, every input value copied KH*KW
+times) or one row of it (KH products, every value copied only KW times; better for images with many pixels).
+
+The derivative with respect to the input is again a convolution, of the output's gradient spread out by the stride,
+with the kernel turned by 180 degrees and its input and output channels exchanged (Dumoulin & Visin 2016,
+"A guide to convolution arithmetic for deep learning").
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Pair = tuple[int, int]
+Padding = tuple[Pair, Pair]
+
+# Below this many output pixels, or this many values in one kernel row, one large product is faster than KH small ones.
+_FEW_PIXELS = 100
+_SHORT_ROW = 24
+
+
+def output_length(length: int, kernel: int, stride: int, padding: Pair, dilation: int) -> int:
+    """Return the number of positions of a kernel along one axis; below 1 when it does not fit."""
+    return (length + padding[0] + padding[1] - dilation * (kernel - 1) - 1) // stride + 1
+
+
+class ConvolutionKernels:
+    """conv2d, conv2d_input_grad and conv2d_weight_grad are each other's derivatives."""
+
+    xp: Any
+
+    def conv2d(self, x: Any, weight: Any, stride: Pair, padding: Padding, dilation: Pair, groups: int) -> Any:
+        """Correlate x (N, C, H, W) with weight (O, C/groups, KH, KW); returns (N, O, OH, OW)."""
+        if x.dtype == self.xp.float16:
+            wide = self.conv2d(x.astype("float32"), weight.astype("float32"), stride, padding, dilation, groups)
+            return wide.astype("float16")
+        (top, bottom), (left, right) = padding
+        height, width = x.shape[2] + top + bottom, x.shape[3] + left + right
+        spread = self._spread(x, (height, width), (top, left), (1, 1))
+        return self._correlate(spread, weight, stride, dilation, groups)
+
+    def conv2d_input_grad(
+        self,
+        grad: Any,
+        weight: Any,
+        input_size: Pair,
+        stride: Pair,
+        padding: Padding,
+        dilation: Pair,
+        groups: int,
+    ) -> Any:
+        """Return the gradient (N, C, *input_size) from the output's gradient (N, O, OH, OW)."""
+        if grad.dtype == self.xp.float16:
+            wide = self.conv2d_input_grad(
+                grad.astype("float32"), weight.astype("float32"), input_size, stride, padding, dilation, groups
+            )
+            return wide.astype("float16")
+        out_channels, in_per_group, *kernel = weight.shape
+        reach = (dilation[0] * (kernel[0] - 1), dilation[1] * (kernel[1] - 1))
+        size = (input_size[0] + reach[0], input_size[1] + reach[1])
+        offset = (reach[0] - padding[0][0], reach[1] - padding[1][0])
+        spread = self._spread(grad, size, offset, stride)
+        turned = weight.reshape(groups, out_channels // groups, in_per_group, *kernel)[..., ::-1, ::-1]
+        turned = turned.swapaxes(1, 2).reshape(groups * in_per_group, out_channels // groups, *kernel)
+        return self._correlate(spread, turned, (1, 1), dilation, groups)
+
+    def conv2d_weight_grad(
+        self,
+        x: Any,
+        grad: Any,
+        kernel: Pair,
+        stride: Pair,
+        padding: Padding,
+        dilation: Pair,
+        groups: int,
+    ) -> Any:
+        """Return the gradient (O, C/groups, KH, KW) from the input and the output's gradient."""
+        xp = self.xp
+        if x.dtype == xp.float16:
+            wide = self.conv2d_weight_grad(
+                x.astype("float32"), grad.astype("float32"), kernel, stride, padding, dilation, groups
+            )
+            return wide.astype("float16")
+        (top, bottom), (left, right) = padding
+        size = (x.shape[2] + top + bottom, x.shape[3] + left + right)
+        spread = self._spread(x, size, (top, left), (1, 1))
+        batch, out_channels, *out_size = grad.shape
+        in_per_group, out_per_group = x.shape[1] // groups, out_channels // groups
+        last = xp.ascontiguousarray(grad.transpose(0, 2, 3, 1))
+        if in_per_group == 1:
+            result = xp.empty((*kernel, groups, out_per_group), dtype=x.dtype)
+            per_group = last.reshape(batch, *out_size, groups, out_per_group)
+            for i, j, window in self._windows(spread, kernel, stride, dilation, (out_size[0], out_size[1])):
+                result[i, j] = (window[..., None] * per_group).sum(axis=(0, 1, 2))
+            return xp.ascontiguousarray(result.transpose(2, 3, 0, 1)).reshape(out_channels, 1, *kernel)
+        taps = self._taps(spread, kernel, stride, dilation, groups, (out_size[0], out_size[1]))
+        images = taps[0].shape[0]
+        per_image = last.reshape(images, -1, groups, out_per_group).swapaxes(1, 2)
+        products = [xp.matmul(tap.swapaxes(-1, -2), per_image).sum(axis=0) for tap in taps]
+        result = xp.stack(products, axis=1).reshape(groups, *kernel, in_per_group, out_per_group)
+        return xp.ascontiguousarray(result.transpose(0, 4, 3, 1, 2)).reshape(out_channels, in_per_group, *kernel)
+
+    def _spread(self, x: Any, size: Pair, offset: Pair, step: Pair) -> Any:
+        """Return zeros (N, *size, C) with pixel (i, j) of x at `offset + step * (i, j)`, where that lies inside."""
+        batch, channels, *length = x.shape
+        if size == (length[0], length[1]) and offset == (0, 0) and step == (1, 1):
+            return self.xp.ascontiguousarray(x.transpose(0, 2, 3, 1))
+        result = self.xp.zeros((batch, *size, channels), dtype=x.dtype)
+        (to_rows, from_rows), (to_columns, from_columns) = (
+            _overlap(length[d], size[d], offset[d], step[d]) for d in (0, 1)
+        )
+        result[:, to_rows, to_columns] = x.transpose(0, 2, 3, 1)[:, from_rows, from_columns]
+        return result
+
+    def _correlate(self, x: Any, weight: Any, stride: Pair, dilation: Pair, groups: int) -> Any:
+        """Correlate padded channels-last x (N, H, W, C) with the weight; returns (N, O, OH, OW), channels-last."""
+        xp = self.xp
+        out_channels, in_per_group, *lengths = weight.shape
+        kernel = (lengths[0], lengths[1])
+        out_per_group = out_channels // groups
+        out_size = (
+            output_length(x.shape[1], kernel[0], stride[0], (0, 0), dilation[0]),
+            output_length(x.shape[2], kernel[1], stride[1], (0, 0), dilation[1]),
+        )
+        batch = x.shape[0]
+        if in_per_group == 1:
+            per_group = weight.reshape(groups, out_per_group, *kernel)
+            result = xp.zeros((batch, *out_size, groups, out_per_group), dtype=x.dtype)
+            for i, j, window in self._windows(x, kernel, stride, dilation, out_size):
+                result += window[..., None] * per_group[:, :, i, j]
+            return result.reshape(batch, *out_size, out_channels).transpose(0, 3, 1, 2)
+        taps = self._taps(x, kernel, stride, dilation, groups, out_size)
+        matrices = weight.reshape(groups, out_per_group, in_per_group, *kernel).transpose(0, 3, 4, 2, 1)
+        matrices = matrices.reshape(groups, len(taps), -1, out_per_group)
+        result = xp.matmul(taps[0], matrices[:, 0])
+        for tap, matrix in zip(taps[1:], matrices.swapaxes(0, 1)[1:], strict=True):
+            result += xp.matmul(tap, matrix)
+        result = result.swapaxes(1, 2).reshape(batch, *out_size, out_channels)
+        return result.transpose(0, 3, 1, 2)
+
+    def _taps(self, x: Any, kernel: Pair, stride: Pair, dilation: Pair, groups: int, out_size: Pair) -> list[Any]:
+        """Return the patches under each tap, (images, groups, pixels, values): one tap, or one for each kernel row."""
+        batch, height, width, channels = x.shape
+        in_per_group = channels // groups
+        whole_kernel = (
+            stride != (1, 1)
+            or out_size[0] * out_size[1] < _FEW_PIXELS
+            or kernel[1] * in_per_group < _SHORT_ROW
+            or kernel[0] == 1
+        )
+        s_batch, s_row, s_column, s_channel = x.strides
+        shape: tuple[int, ...]
+        if whole_kernel:
+            shape = (batch, *out_size, *kernel, groups, in_per_group)
+            steps = (s_row * stride[0], s_column * stride[1], s_row * dilation[0], s_column * dilation[1])
+            strides = (s_batch, *steps, s_channel * in_per_group, s_channel)
+            view = self.xp.lib.stride_tricks.as_strided(x, shape, strides)
+            patches = view.transpose(5, 0, 1, 2, 3, 4, 6)
+            return [patches.reshape(1, groups, batch * out_size[0] * out_size[1], -1)]
+        shape = (batch, height, out_size[1], kernel[1], groups, in_per_group)
+        strides = (s_batch, s_row, s_column, s_column * dilation[1], s_channel * in_per_group, s_channel)
+        view = self.xp.lib.stride_tricks.as_strided(x, shape, strides)
+        rows = self.xp.ascontiguousarray(view.transpose(0, 4, 1, 2, 3, 5))
+        rows = rows.reshape(batch, groups, height, out_size[1], -1)
+        first_rows = [i * dilation[0] for i in range(kernel[0])]
+        return [
+            rows[:, :, first : first + out_size[0]].reshape(batch, groups, out_size[0] * out_size[1], -1)
+            for first in first_rows
+        ]
+
+    def _windows(self, x: Any, kernel: Pair, stride: Pair, dilation: Pair, out_size: Pair) -> Any:
+        """Yield (i, j, the pixels that kernel element (i, j) meets) of a channels-last array."""
+        for i in range(kernel[0]):
+            for j in range(kernel[1]):
+                rows = slice(i * dilation[0], i * dilation[0] + (out_size[0] - 1) * stride[0] + 1, stride[0])
+                columns = slice(j * dilation[1], j * dilation[1] + (out_size[1] - 1) * stride[1] + 1, stride[1])
+                yield i, j, x[:, rows, columns]
+
+
+def _overlap(length: int, size: int, offset: int, step: int) -> tuple[slice, slice]:
+    """Return where positions `offset + step * i` fall inside 0 .. size-1, and which i those are."""
+    first = max(0, -(offset // step))
+    count = max(0, min(length, (size - 1 - offset) // step + 1) - first)
+    start = offset + step * first
+    return slice(start, start + step * (count - 1) + 1 if count else start, step), slice(first, first + count)

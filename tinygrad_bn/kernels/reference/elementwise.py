@@ -1,0 +1,76 @@
+"""Elementwise arithmetic, functions and comparisons. Memory order is whatever the inputs have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .special import erf
+
+
+class ElementwiseKernels:
+    """One method per elementwise operation; operands broadcast."""
+
+    xp: Any
+
+    def add(self, a: Any, b: Any) -> Any:
+        return self.xp.add(a, b)
+
+    def subtract(self, a: Any, b: Any) -> Any:
+        return self.xp.subtract(a, b)
+
+    def multiply(self, a: Any, b: Any) -> Any:
+        return self.xp.multiply(a, b)
+
+    def divide(self, a: Any, b: Any) -> Any:
+        return self.xp.true_divide(a, b)
+
+    def floor_divide(self, a: Any, b: Any) -> Any:
+        return self.xp.floor_divide(a, b)
+
+    def remainder(self, a: Any, b: Any) -> Any:
+        return self.xp.remainder(a, b)
+
+    def power(self, a: Any, b: Any) -> Any:
+        return self.xp.power(a, b)
+
+    def maximum(self, a: Any, b: Any) -> Any:
+        return self.xp.maximum(a, b)
+
+    def minimum(self, a: Any, b: Any) -> Any:
+        return self.xp.minimum(a, b)
+
+    def arctan2(self, a: Any, b: Any) -> Any:
+        return self.xp.arctan2(a, b)
+
+    def unary(self, name: str, x: Any) -> Any:
+        """Apply the array module's function of that name (exp, sqrt, sin, floor, ...)."""
+        return getattr(self.xp, name)(x)
+
+    def rsqrt(self, x: Any) -> Any:
+        return 1.0 / self.xp.sqrt(x)
+
+    def erf(self, x: Any) -> Any:
+        return erf(self.xp, x)
+
+    def clip(self, x: Any, low: float | None, high: float | None) -> Any:
+        return self.xp.clip(x, low, high)
+
+    def where(self, condition: Any, a: Any, b: Any) -> Any:
+        return self.xp.where(condition, a, b)
+
+    def compare(self, name: str, a: Any, b: Any) -> Any:
+        """Apply the array module's comparison or logical function of that name."""
+        return getattr(self.xp, name)(a, b)
+
+    def astype(self, x: Any, dtype: Any) -> Any:
+        return x.astype(dtype)
+
+    def copy(self, x: Any) -> Any:
+        return x.copy()
+
+    def matmul(self, a: Any, b: Any) -> Any:
+        """Multiply matrices (..., M, K) @ (..., K, N); float16 is multiplied in float32."""
+        if a.dtype == b.dtype == self.xp.float16:
+            # NumPy has no BLAS for float16 and would add up in half precision.
+            return self.xp.matmul(a.astype("float32"), b.astype("float32")).astype("float16")
+        return self.xp.matmul(a, b)

@@ -1,0 +1,112 @@
+"""The command line of a config, made from the fields of its dataclass."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import typing
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from .config import CompareConfig, Option, TrainingConfig, field_types, option_of
+
+Config = TypeVar("Config", bound=TrainingConfig)
+
+
+def add_options(
+    parser: argparse._ActionsContainer, config: type[TrainingConfig], only: Sequence[str] | None = None
+) -> None:
+    """Add one flag per field. Words and ranges are checked by the config itself, which words its errors better.
+
+    Args:
+        parser: parser or group that gets the flags.
+        config: the class whose fields become flags.
+        only: the names of the fields wanted; all by default.
+    """
+    defaults = config()
+    for name, expected in field_types(config).items():
+        if only is not None and name not in only:
+            continue
+        option = option_of(config, name)
+        parser.add_argument(
+            *_flags(name, option),
+            dest=name,
+            type=_reader(name, expected),
+            default=getattr(defaults, name),
+            metavar=_metavar(expected),
+            help=_help(option, getattr(defaults, name)).replace("%", "%%"),
+        )
+
+
+def config_from(config: type[Config], arguments: argparse.Namespace) -> Config:
+    """Build the config from parsed arguments; its checks raise `ArgumentError`."""
+    return config(**{name: getattr(arguments, name) for name in field_types(config)})
+
+
+def command_line(config: CompareConfig) -> list[str]:
+    """The flags that repeat this config: those that differ from the defaults."""
+    defaults = CompareConfig()
+    flags = []
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if value != getattr(defaults, field.name):
+            flags += [
+                _flags(field.name, option_of(CompareConfig, field.name))[0],
+                _written(field.name, value),
+            ]
+    return flags
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """`6` means the seeds 0 to 5; `3,5,8` means those, and `7,` the seed 7 alone.
+
+    >>> parse_seeds("3"), parse_seeds("3,5"), parse_seeds("7,")
+    ((0, 1, 2), (3, 5), (7,))
+    """
+    try:
+        if "," in text:
+            return tuple(int(part) for part in text.split(",") if part.strip())
+        return tuple(range(int(text)))
+    except ValueError as error:
+        expected = "a number of seeds (6) or the seeds themselves (3,5,8)"
+        raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}") from error
+
+
+def parse_words(text: str) -> tuple[str, ...]:
+    """Words separated by commas."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _flags(name: str, option: Option) -> tuple[str, ...]:
+    return (*option.flags, f"--{name.replace('_', '-')}")
+
+
+def _reader(name: str, expected: Any) -> Callable[[str], Any]:
+    if name == "seeds":
+        return parse_seeds
+    if typing.get_origin(expected) is tuple:
+        return parse_words
+    reader: Callable[[str], Any] = expected
+    return reader
+
+
+def _metavar(expected: Any) -> str:
+    if typing.get_origin(expected) is tuple:
+        return "A,B,..." if typing.get_args(expected)[0] is str else "N or A,B,..."
+    return {int: "N", float: "X", str: "NAME"}[expected]
+
+
+def _help(option: Option, default: object) -> str:
+    shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
+    words = f": {', '.join(option.choices())}" if option.choices else ""
+    return f"{option.help}{words} (default: {shown})"
+
+
+def _written(name: str, value: object) -> str:
+    if not isinstance(value, tuple):
+        return str(value)
+    if name == "seeds":
+        if value == tuple(range(len(value))):
+            return str(len(value))
+        return f"{value[0]}," if len(value) == 1 else ",".join(map(str, value))
+    return ",".join(map(str, value))

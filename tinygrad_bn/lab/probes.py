@@ -1,0 +1,162 @@
+"""What happens inside a network: statistics of every block, gathered in one pass over the test set.
+
+Two places of each block are watched: the activation's output, where saturation and its asymmetry are defined, and
+the block's output (after BatchNorm in Swap order), where sparsity is defined (Kim, Kim & Kim, NeurIPS 2023).
+
+Definitions, over the whole test set:
+
+* saturation: mean |g| / max |g| over all values g of the activation's output, in [0, 1];
+* skewness: adjusted Fisher-Pearson skewness of each channel of the activation's output
+  (`scipy.stats.skew(bias=False)`), and for a layer the mean of its absolute value over the channels that have one
+  (a constant channel has none and is counted instead);
+* sparsity: 1 - mean |h| / max |h| over the block's output h; and beside it, because that number hangs on one
+  maximum, the share of values that are exactly zero.
+
+Histograms have fixed bins over the activation's range when it is bounded. Otherwise they start small and double
+their range with the data (`streaming.GrowingHistogram`): one pass, constant memory, and no count is lost.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .streaming import FixedHistogram, GrowingHistogram, StreamingMoments
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+ACTIVATION_OUTPUT = "activation"
+BLOCK_OUTPUT = "block"
+#: Bins of a bounded activation; twice as many otherwise, since a growing range is used at least to a half.
+BINS = 64
+
+
+class Site:
+    """Accumulated statistics of one place of the network.
+
+    Args:
+        low, high: the range of the values where it is bounded, else infinities.
+    """
+
+    def __init__(self, low: float = -math.inf, high: float = math.inf) -> None:
+        self._range = (low, high)
+        self._started: tuple[StreamingMoments, FixedHistogram | GrowingHistogram] | None = None
+
+    def update(self, values: Array) -> None:
+        """Add a batch of shape (N, C) or (N, C, H, W)."""
+        by_channel = np.moveaxis(values, 1, 0).reshape(values.shape[1], -1)
+        if self._started is None:
+            self._started = (StreamingMoments(len(by_channel)), self._histogram(len(by_channel)))
+        for part in self._started:
+            part.update(by_channel)
+
+    def arrays(self) -> dict[str, Array]:
+        """Everything as arrays: what `LayerProbe` holds."""
+        if self._started is None:
+            return {}
+        moments, histogram = self._started
+        return {
+            "edges": histogram.edges,
+            "counts": histogram.counts,
+            "count": moments.count,
+            "mean": moments.mean,
+            "variance": moments.variance,
+            "skewness": moments.skewness,
+            "absolute_sum": moments.absolute_sum,
+            "absolute_max": moments.absolute_max,
+            "zeros": moments.zeros,
+            "not_finite": moments.not_finite,
+        }
+
+    def _histogram(self, channels: int) -> FixedHistogram | GrowingHistogram:
+        low, high = self._range
+        if math.isfinite(low) and math.isfinite(high):
+            return FixedHistogram(channels, BINS, low, high)
+        return GrowingHistogram(channels, 2 * BINS)
+
+
+@dataclass(frozen=True)
+class LayerProbe:
+    """Statistics of one place of one layer, over the test set; arrays of one entry per channel.
+
+    Attributes:
+        name: the block's name in the model.
+        edges: bin edges of the histogram, shared by the channels.
+        counts: histogram, shape (channels, bins).
+        count: number of finite values; not_finite: number of others.
+        mean, variance (biased), skewness (adjusted; nan for a constant channel): moments.
+        absolute_sum, absolute_max: of the magnitudes.
+        zeros: number of values that are exactly 0.
+    """
+
+    name: str
+    edges: Array
+    counts: Array
+    count: Array
+    mean: Array
+    variance: Array
+    skewness: Array
+    absolute_sum: Array
+    absolute_max: Array
+    zeros: Array
+    not_finite: Array
+
+    @property
+    def relative_magnitude(self) -> float:
+        """mean|g| / max|g| over the layer; nan when every value is 0."""
+        largest = self.absolute_max.max(initial=0.0)
+        return float(self.absolute_sum.sum() / self.count.sum() / largest) if largest > 0.0 else math.nan
+
+    @property
+    def mean_absolute_skewness(self) -> float:
+        """Mean of |skewness| over the channels that are not constant; nan when all are."""
+        magnitudes = np.abs(self.skewness[~np.isnan(self.skewness)])
+        return float(magnitudes.mean()) if magnitudes.size else math.nan
+
+    @property
+    def constant_channels(self) -> int:
+        """Number of channels whose output never changes over the test set."""
+        return int(np.isnan(self.skewness).sum())
+
+    @property
+    def zero_fraction(self) -> float:
+        """Share of values that are exactly 0."""
+        total = self.count.sum()
+        return float(self.zeros.sum() / total) if total else math.nan
+
+
+def layers_of(arrays: Mapping[str, Array], place: str) -> list[LayerProbe]:
+    """Read the layers of one place (`ACTIVATION_OUTPUT` or `BLOCK_OUTPUT`) back from saved arrays, in order."""
+    names = [str(name) for name in arrays["layers"]]
+    layers = []
+    for index, name in enumerate(names):
+        prefix = _prefix(index, place)
+        found = {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
+        layers.append(LayerProbe(name=name, **found))
+    return layers
+
+
+def mechanism(arrays: Mapping[str, Array]) -> list[dict[str, Any]]:
+    """The numbers of each layer that a report shows: saturation, skewness, sparsity, zeros."""
+    both = zip(layers_of(arrays, ACTIVATION_OUTPUT), layers_of(arrays, BLOCK_OUTPUT), strict=True)
+    return [
+        {
+            "name": activation.name,
+            "channels": len(activation.count),
+            "saturation": activation.relative_magnitude,
+            "skewness": activation.mean_absolute_skewness,
+            "constant_channels": activation.constant_channels,
+            "sparsity": 1.0 - block.relative_magnitude,
+            "zero_fraction": block.zero_fraction,
+            "not_finite": int(activation.not_finite.sum()),
+        }
+        for activation, block in both
+    ]
+
+
+def _prefix(index: int, place: str) -> str:
+    return f"{index:03d}/{place}/"

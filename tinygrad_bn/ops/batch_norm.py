@@ -1,0 +1,106 @@
+"""Batch normalisation: forward, backward and expansion, for training and for evaluation.
+
+Ioffe & Szegedy 2015, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal Covariate Shift":
+
+    mean, var = mean and biased variance of x over all axes but the channel axis (axis 1)
+    y         = weight * (x - mean) / sqrt(var + eps) + bias
+
+In training the gradient also flows through mean and var, because they are computed from x; in evaluation they are
+constants. Those are two different derivatives, hence two operations. The arrays are computed in
+`kernels/reference/batch_norm.py`; `expand` states the mathematics once more, with primitive operations.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ..autograd import FusedOp
+
+Shape = tuple[int, ...]
+
+
+class BatchNorm(FusedOp):
+    """Training: normalise x (N, C) or (N, C, H, W) with its own statistics; weight and bias (C,) may be None.
+
+    After `forward`, `statistics` holds the mean and the biased variance of each channel, for the running averages.
+    """
+
+    name = "batch_norm"
+
+    def __init__(self, eps: float) -> None:
+        self.eps = eps
+
+    def forward(self, kernels: Any, x: Any, weight: Any, bias: Any) -> Any:
+        self.statistics = self.kept = kernels.batch_norm_statistics(x)
+        return kernels.batch_norm(x, *self.statistics, weight, bias, self.eps)
+
+    def retained_inputs(self) -> Sequence[int]:
+        return (0, 1, 2)
+
+    def backward_arrays(self, kernels: Any, grad: Any, inputs: Sequence[Any], output: Any) -> Sequence[Any]:
+        x, weight, bias = inputs
+        return _cast(kernels.batch_norm_grad(grad, x, *self.kept, weight, self.eps), weight, bias)
+
+    def expand(self, x: Any, weight: Any, bias: Any) -> Any:
+        axes = (0, *range(2, x.ndim))
+        mean = x.mean(axis=axes, keepdims=True)
+        centered = x - mean
+        variance = (centered * centered).mean(axis=axes, keepdims=True)
+        return _scaled(centered * (variance + self.eps).rsqrt(), weight, bias)
+
+    def flops(self, input_shapes: Sequence[Shape], output_shape: Shape) -> int:
+        return 7 * math.prod(output_shape)  # mean 1; centre, square, add 3; normalise 1; scale and shift 2
+
+
+class BatchNormEval(FusedOp):
+    """Evaluation: normalise x with given statistics (the running averages), which are constants."""
+
+    name = "batch_norm_eval"
+
+    def __init__(self, eps: float) -> None:
+        self.eps = eps
+
+    def forward(self, kernels: Any, x: Any, mean: Any, variance: Any, weight: Any, bias: Any) -> Any:
+        return kernels.batch_norm(x, mean, variance, weight, bias, self.eps)
+
+    def retained_inputs(self) -> Sequence[int]:
+        return (0, 1, 2, 3, 4)
+
+    def backward_arrays(self, kernels: Any, grad: Any, inputs: Sequence[Any], output: Any) -> Sequence[Any]:
+        x, mean, variance, weight, bias = inputs
+        grad_x, grad_weight, grad_bias = _cast(
+            kernels.batch_norm_eval_grad(grad, x, mean, variance, weight, self.eps), weight, bias
+        )
+        return grad_x, None, None, grad_weight, grad_bias
+
+    def expand(self, x: Any, mean: Any, variance: Any, weight: Any, bias: Any) -> Any:
+        shape = _channel_shape(x)
+        centered = x - mean.detach().reshape(shape)
+        return _scaled(centered * (variance.detach().reshape(shape) + self.eps).rsqrt(), weight, bias)
+
+    def flops(self, input_shapes: Sequence[Shape], output_shape: Shape) -> int:
+        return 4 * math.prod(output_shape)
+
+
+def _channel_shape(x: Any) -> Shape:
+    return (1, -1) + (1,) * (x.ndim - 2)
+
+
+def _scaled(normalized: Any, weight: Any, bias: Any) -> Any:
+    if weight is not None:
+        normalized = normalized * weight.reshape(_channel_shape(normalized))
+    if bias is not None:
+        normalized = normalized + bias.reshape(_channel_shape(normalized))
+    return normalized
+
+
+def _cast(gradients: tuple[Any, Any, Any], weight: Any, bias: Any) -> tuple[Any, Any, Any]:
+    """Drop the gradients of absent parameters, and give the others their parameter's dtype."""
+    grad_x, grad_weight, grad_bias = gradients
+    return (
+        grad_x,
+        None if weight is None else grad_weight.astype(weight.dtype),
+        None if bias is None else grad_bias.astype(bias.dtype),
+    )

@@ -1,0 +1,94 @@
+"""Softmax, its logarithm, and cross-entropy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ..autograd import FusedOp, apply
+from .selection import where
+
+Shape = tuple[int, ...]
+
+
+class Softmax(FusedOp):
+    """exp(x) / sum(exp(x)) along an axis."""
+
+    name = "softmax"
+
+    def __init__(self, axis: int) -> None:
+        self.axis = axis
+
+    def forward(self, kernels: Any, x: Any) -> Any:
+        return kernels.softmax(x, self.axis)
+
+    def retained_inputs(self) -> Sequence[int]:
+        return (0,)
+
+    def retains_output(self) -> bool:
+        return True
+
+    def backward_arrays(self, kernels: Any, grad: Any, inputs: Sequence[Any], output: Any) -> Sequence[Any]:
+        return (kernels.softmax_grad(grad, output, self.axis),)
+
+    def expand(self, x: Any) -> Any:
+        exponential = (x - x.detach().max(axis=self.axis, keepdims=True)).exp()
+        return exponential / exponential.sum(axis=self.axis, keepdims=True)
+
+    def flops(self, input_shapes: Sequence[Shape], output_shape: Shape) -> int:
+        return 5 * math.prod(output_shape)
+
+
+class LogSoftmax(FusedOp):
+    """x - log(sum(exp(x))) along an axis."""
+
+    name = "log_softmax"
+
+    def __init__(self, axis: int) -> None:
+        self.axis = axis
+
+    def forward(self, kernels: Any, x: Any) -> Any:
+        return kernels.log_softmax(x, self.axis)
+
+    def retained_inputs(self) -> Sequence[int]:
+        return (0,)
+
+    def retains_output(self) -> bool:
+        return True
+
+    def backward_arrays(self, kernels: Any, grad: Any, inputs: Sequence[Any], output: Any) -> Sequence[Any]:
+        return (kernels.log_softmax_grad(grad, output, self.axis),)
+
+    def expand(self, x: Any) -> Any:
+        shifted = x - x.detach().max(axis=self.axis, keepdims=True)
+        return shifted - shifted.exp().sum(axis=self.axis, keepdims=True).log()
+
+    def flops(self, input_shapes: Sequence[Shape], output_shape: Shape) -> int:
+        return 5 * math.prod(output_shape)
+
+
+class CrossEntropy(FusedOp):
+    """-sum over classes (axis 1) of target * log_softmax(x), for x and target (N, C, ...); returns (N, ...)."""
+
+    name = "cross_entropy"
+
+    def forward(self, kernels: Any, x: Any, target: Any) -> Any:
+        return kernels.cross_entropy(x, target)
+
+    def retained_inputs(self) -> Sequence[int]:
+        return (0, 1)
+
+    def backward_arrays(self, kernels: Any, grad: Any, inputs: Sequence[Any], output: Any) -> Sequence[Any]:
+        return kernels.cross_entropy_grad(grad, *inputs)  # type: ignore[no-any-return]
+
+    def expand(self, x: Any, target: Any) -> Any:
+        return weighted_negative(target, apply(LogSoftmax(1), x))
+
+    def flops(self, input_shapes: Sequence[Shape], output_shape: Shape) -> int:
+        return 7 * math.prod(input_shapes[0])
+
+
+def weighted_negative(target: Any, log_probability: Any) -> Any:
+    """Return -sum over axis 1 of target * log_probability, where a target of 0 counts nothing, even of -inf."""
+    return -where(target == 0, 0.0, target * where(target == 0, 0.0, log_probability)).sum(axis=1)

@@ -1,0 +1,880 @@
+"""Tensor: an array on a device, and its place in the autograd graph. Methods follow NumPy's names."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import autograd, ops
+from .autograd import Node, Value, Version, apply, check_in_place
+from .backend import Device, device_of, get_device
+from .checks import as_index, as_shape, normalize_axes, normalize_axis
+from .errors import ArgumentError, DTypeError, GraphError, OutOfBoundsError, ShapeError, explain
+
+Axis = int | Sequence[int] | None
+
+
+class Tensor(Value):
+    """An n-dimensional array that remembers how it was computed.
+
+    Args:
+        data: numbers, nested sequences of numbers, an array of a known device, or a Tensor; always copied. Python
+            numbers become float32 (bools stay bool); arrays and NumPy scalars keep their dtype.
+        dtype: dtype to convert to: float16, float32, float64, an integer dtype, or bool.
+        device: where it shall live; by default where `data` lives, the CPU for Python data.
+        requires_grad: whether `backward` shall collect a gradient in `.grad`.
+        name: shown in drawings and messages.
+
+    Raises:
+        DTypeError: the data are no numbers, or integers shall require a gradient.
+        ShapeError: the nested sequences are ragged.
+
+    >>> Tensor([[1, 2], [3, 4]]) * 2.0
+    Tensor(shape=(2, 2), dtype=float32, device=cpu,
+           [[2., 4.],
+            [6., 8.]])
+    """
+
+    __slots__ = ()
+
+    __array_ufunc__ = None  # so that `array * tensor` is the tensor's multiplication
+    __array_priority__ = 1000
+
+    def __init__(
+        self,
+        data: Any,
+        *,
+        dtype: Any = None,
+        device: str | Device | None = None,
+        requires_grad: bool = False,
+        name: str | None = None,
+    ) -> None:
+        source, array = _as_array(data, None if dtype is None else as_dtype("tensor", dtype))
+        target = source if device is None else get_device(device)
+        if target is not source:
+            array = target.from_host(source.to_host(array))
+        self._set(array, target)
+        self.name = name
+        if requires_grad:
+            self.requires_grad = True
+
+    def _set(self, array: Any, device: Device) -> None:
+        self.data = array
+        self.device = device
+        self.grad = None
+        self.name = None
+        self._node = None
+        self._leaf = None
+        self._version = None
+        self._hooks = None
+        self._requires_grad = False
+
+    def wrap(
+        self,
+        array: Any,
+        node: Node | None = None,
+        version: Version | None = None,
+        requires_grad: bool = False,
+        device: Device | None = None,
+    ) -> Tensor:
+        """Return a new tensor around an array of a device (this tensor's by default), without copying it."""
+        result = Tensor.__new__(Tensor)
+        result._set(array, device or self.device)
+        result._node = node
+        result._version = version
+        result._requires_grad = requires_grad
+        return result
+
+    # Properties
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
+        return tuple(self.data.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the elements (NumPy's)."""
+        dtype: np.dtype[Any] = self.data.dtype
+        return dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.data.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return int(self.data.size)
+
+    @property
+    def T(self) -> Tensor:  # noqa: N802 - NumPy's name
+        """The tensor with its axes in reverse order."""
+        return self.transpose()
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it was given rather than computed from a tensor that requires grad."""
+        return self._node is None or not self._requires_grad
+
+    # Reading the values
+
+    def numpy(self) -> np.ndarray:
+        """Return the values as a NumPy array: on the CPU a read-only view, from a GPU a copy.
+
+        Read-only, because a change would go unnoticed by the graph; `np.array(tensor)` gives a copy to write in.
+        """
+        array = self.device.to_host(self.data)
+        if array is self.data:
+            array = array.view()
+            array.flags.writeable = False
+        return array
+
+    def item(self) -> Any:
+        """Return the only element as a Python number."""
+        if self.size != 1:
+            raise ShapeError(explain("item", "one element", f"shape {self.shape}", "index first, or use tolist()"))
+        return self.data.item()
+
+    def tolist(self) -> Any:
+        """Return the values as nested lists of Python numbers."""
+        return self.numpy().tolist()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        array = self.numpy()
+        if copy or (dtype is not None and array.dtype != dtype):
+            return array.astype(dtype or array.dtype, copy=True)
+        return array
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        if self.requires_grad:
+            raise GraphError(
+                explain("__dlpack__", "a tensor that needs no gradient", "one that does", "use detach() first")
+            )
+        return self.data.__dlpack__(**kwargs)
+
+    def __dlpack_device__(self) -> Any:
+        return self.data.__dlpack_device__()
+
+    def __repr__(self) -> str:
+        notes = [f"shape={self.shape}", f"dtype={self.dtype}", f"device={self.device}"]
+        if self.name:
+            notes.append(f"name={self.name!r}")
+        if self._node is not None:
+            notes.append(f"op={self._node.op.name}")
+        if self.requires_grad:
+            notes.append("requires_grad=True")
+        values = np.array2string(self.numpy(), separator=", ", threshold=100, edgeitems=3, prefix=" " * 7)
+        return f"Tensor({', '.join(notes)},\n       {values})"
+
+    def __len__(self) -> int:
+        if self.ndim == 0:
+            raise DTypeError(explain("len", "a tensor with at least one axis", "a tensor without axes"))
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ShapeError(
+                explain("bool", "one element", f"shape {self.shape}", "use any() or all(), or compare with `is None`")
+            )
+        return bool(self.data.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iu":
+            raise DTypeError(explain("index", "an integer tensor", str(self.dtype)))
+        return int(self.item())
+
+    __hash__ = object.__hash__
+
+    def __reduce__(self) -> Any:
+        if not self.is_leaf:
+            raise GraphError(explain("copying", "a leaf tensor", "a computed one", "use detach() first"))
+        return _rebuild, (type(self), self.numpy(), str(self.device), self.requires_grad, self.name)
+
+    # Gradients
+
+    def backward(
+        self, gradient: Any = None, *, retain_graph: bool | None = None, create_graph: bool = False
+    ) -> None:
+        """Add this tensor's gradient with respect to every leaf to the leaf's `.grad`.
+
+        Args:
+            gradient: the gradient to start from, in this tensor's shape; may be left out for a single element.
+            retain_graph: keep the graph for another pass.
+            create_graph: record the pass, for gradients of gradients.
+        """
+        autograd.backward(self, gradient, retain_graph=retain_graph, create_graph=create_graph)
+
+    def detach(self) -> Tensor:
+        """Return the same values (shared memory) outside the graph."""
+        return self.wrap(self.data, version=self.version)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Set `requires_grad` of a leaf, and return it."""
+        self.requires_grad = requires_grad
+        return self
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> HookHandle:
+        """Call `hook` with this tensor's gradient in every backward pass; what it returns replaces the gradient.
+
+        Raises:
+            GraphError: the tensor does not require grad.
+        """
+        if not self.requires_grad:
+            raise GraphError(explain("register_hook", "a tensor that requires grad", f"{self!r}"))
+        owner = self if self._node is None else self._node
+        hooks = owner._hooks if isinstance(owner, Tensor) else owner.hooks
+        if hooks is None:
+            hooks = {}
+            if isinstance(owner, Tensor):
+                owner._hooks = hooks
+            else:
+                owner.hooks = hooks
+        return HookHandle(hooks, hook)
+
+    def retain_grad(self) -> None:
+        """Collect `.grad` also though this tensor is not a leaf."""
+        if not self.requires_grad:
+            raise GraphError(explain("retain_grad", "a tensor that requires grad", f"{self!r}"))
+        if self._node is not None:
+            self._node.retain_grad = weakref.ref(self)
+
+    def assign_(self, values: Any) -> Tensor:
+        """Copy values into this tensor's memory, in place; returns the tensor.
+
+        Raises:
+            GraphError: the tensor requires grad and operations are being recorded.
+            ShapeError: the values' shape does not broadcast to this tensor's.
+        """
+        check_in_place("assign_", self)
+        self[...] = values
+        return self
+
+    # Conversion
+
+    def to(self, device: str | Device) -> Tensor:
+        """Return the tensor on another device (itself, if it is there already)."""
+        target = get_device(device)
+        return self if target is self.device else self._apply(ops.ToDevice(self.device, target))
+
+    def cpu(self) -> Tensor:
+        """Return the tensor on the CPU."""
+        return self.to("cpu")
+
+    def cuda(self) -> Tensor:
+        """Return the tensor on the first GPU."""
+        return self.to("cuda")
+
+    def astype(self, dtype: Any) -> Tensor:
+        """Return the tensor in another dtype (itself, if it has it already)."""
+        wanted = as_dtype("astype", dtype)
+        return self if wanted == self.dtype else self._apply(ops.AsType(wanted))
+
+    def copy(self) -> Tensor:
+        """Return the same values in new memory; the gradient flows through."""
+        return self._apply(ops.Copy())
+
+    def alias(self) -> Tensor:
+        """Return the same values in the same memory, as a node of its own in the graph."""
+        return self._apply(ops.Alias())
+
+    # Arithmetic
+
+    def _apply(self, op: autograd.Op, *others: Any) -> Tensor:
+        result: Tensor = apply(op, self, *others)
+        return result
+
+    def _binary(self, op: autograd.Op, other: Any, reflected: bool = False) -> Tensor:
+        operand = _operand(other, self)
+        if operand is NotImplemented:
+            return NotImplemented
+        result: Tensor = apply(op, operand, self) if reflected else apply(op, self, operand)
+        return result
+
+    def __add__(self, other: Any) -> Tensor:
+        return self._binary(ops.Add(), other)
+
+    def __radd__(self, other: Any) -> Tensor:
+        return self._binary(ops.Add(), other, reflected=True)
+
+    def __sub__(self, other: Any) -> Tensor:
+        return self._binary(ops.Subtract(), other)
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return self._binary(ops.Subtract(), other, reflected=True)
+
+    def __mul__(self, other: Any) -> Tensor:
+        return self._binary(ops.Multiply(), other)
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return self._binary(ops.Multiply(), other, reflected=True)
+
+    def __truediv__(self, other: Any) -> Tensor:
+        return self._binary(ops.Divide(), other)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return self._binary(ops.Divide(), other, reflected=True)
+
+    def __floordiv__(self, other: Any) -> Tensor:
+        return self._binary(ops.FloorDivide(), other)
+
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return self._binary(ops.FloorDivide(), other, reflected=True)
+
+    def __mod__(self, other: Any) -> Tensor:
+        return self._binary(ops.Remainder(), other)
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return self._binary(ops.Remainder(), other, reflected=True)
+
+    def __pow__(self, other: Any) -> Tensor:
+        return self._binary(ops.Power(), other)
+
+    def __rpow__(self, other: Any) -> Tensor:
+        return self._binary(ops.Power(), other, reflected=True)
+
+    def __matmul__(self, other: Any) -> Tensor:
+        operand = _operand(other, self)
+        if not isinstance(operand, Tensor):
+            return NotImplemented
+        return _matmul(self, operand)
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        operand = _operand(other, self)
+        if not isinstance(operand, Tensor):
+            return NotImplemented
+        return _matmul(operand, self)
+
+    def __neg__(self) -> Tensor:
+        return self._apply(ops.Negative())
+
+    def __pos__(self) -> Tensor:
+        return self
+
+    def __abs__(self) -> Tensor:
+        return self.abs()
+
+    def __and__(self, other: Any) -> Tensor:
+        return self._binary(ops.Compare("bitwise_and"), other)
+
+    def __rand__(self, other: Any) -> Tensor:
+        return self._binary(ops.Compare("bitwise_and"), other, reflected=True)
+
+    def __or__(self, other: Any) -> Tensor:
+        return self._binary(ops.Compare("bitwise_or"), other)
+
+    def __ror__(self, other: Any) -> Tensor:
+        return self._binary(ops.Compare("bitwise_or"), other, reflected=True)
+
+    def __xor__(self, other: Any) -> Tensor:
+        return self._binary(ops.Compare("bitwise_xor"), other)
+
+    def __rxor__(self, other: Any) -> Tensor:
+        return self._binary(ops.Compare("bitwise_xor"), other, reflected=True)
+
+    def __invert__(self) -> Tensor:
+        if self.dtype.kind == "f":
+            raise DTypeError(explain("~", "a bool or integer tensor", str(self.dtype)))
+        return self._apply(ops.Step("invert"))
+
+    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
+        return self._binary(ops.Compare("equal"), other)
+
+    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
+        return self._binary(ops.Compare("not_equal"), other)
+
+    def __lt__(self, other: Any) -> Tensor:
+        return self._binary(ops.Compare("less"), other)
+
+    def __le__(self, other: Any) -> Tensor:
+        return self._binary(ops.Compare("less_equal"), other)
+
+    def __gt__(self, other: Any) -> Tensor:
+        return self._binary(ops.Compare("greater"), other)
+
+    def __ge__(self, other: Any) -> Tensor:
+        return self._binary(ops.Compare("greater_equal"), other)
+
+    def matmul(self, other: Any) -> Tensor:
+        """Return the matrix product, as `@`."""
+        return self @ other
+
+    # Functions of each element
+
+    def exp(self) -> Tensor:
+        """Return e to the power of each element."""
+        return self._apply(ops.Exp())
+
+    def expm1(self) -> Tensor:
+        """Return exp(x) - 1, accurate near 0."""
+        return self._apply(ops.Expm1())
+
+    def log(self) -> Tensor:
+        """Return the natural logarithm."""
+        return self._apply(ops.Log())
+
+    def log1p(self) -> Tensor:
+        """Return log(1 + x), accurate near 0."""
+        return self._apply(ops.Log1p())
+
+    def sqrt(self) -> Tensor:
+        """Return the square root."""
+        return self._apply(ops.Sqrt())
+
+    def rsqrt(self) -> Tensor:
+        """Return 1 / sqrt(x)."""
+        return self._apply(ops.Rsqrt())
+
+    def abs(self) -> Tensor:
+        """Return the absolute value; its derivative at 0 is 0."""
+        return self._apply(ops.Abs())
+
+    def sign(self) -> Tensor:
+        """Return -1, 0 or 1; no gradient flows."""
+        return self._apply(ops.Step("sign"))
+
+    def floor(self) -> Tensor:
+        """Return the largest integers not above the elements; no gradient flows."""
+        return self._apply(ops.Step("floor"))
+
+    def ceil(self) -> Tensor:
+        """Return the smallest integers not below the elements; no gradient flows."""
+        return self._apply(ops.Step("ceil"))
+
+    def round(self) -> Tensor:
+        """Return the nearest integers, halves to even; no gradient flows."""
+        return self._apply(ops.Step("rint"))
+
+    def isnan(self) -> Tensor:
+        """Return where the elements are NaN."""
+        return self._apply(ops.Step("isnan"))
+
+    def isfinite(self) -> Tensor:
+        """Return where the elements are neither infinite nor NaN."""
+        return self._apply(ops.Step("isfinite"))
+
+    def sin(self) -> Tensor:
+        """Return the sine of angles in radians."""
+        return self._apply(ops.Sin())
+
+    def cos(self) -> Tensor:
+        """Return the cosine of angles in radians."""
+        return self._apply(ops.Cos())
+
+    def tan(self) -> Tensor:
+        """Return the tangent of angles in radians."""
+        return self._apply(ops.Tan())
+
+    def arcsin(self) -> Tensor:
+        """Return the inverse sine, in radians."""
+        return self._apply(ops.Arcsin())
+
+    def arccos(self) -> Tensor:
+        """Return the inverse cosine, in radians."""
+        return self._apply(ops.Arccos())
+
+    def arctan(self) -> Tensor:
+        """Return the inverse tangent, in radians."""
+        return self._apply(ops.Arctan())
+
+    def arctan2(self, other: Any) -> Tensor:
+        """Return the angle of the points (other, self), in radians."""
+        return self._binary(ops.ArcTan2(), other)
+
+    def sinh(self) -> Tensor:
+        """Return the hyperbolic sine."""
+        return self._apply(ops.Sinh())
+
+    def cosh(self) -> Tensor:
+        """Return the hyperbolic cosine."""
+        return self._apply(ops.Cosh())
+
+    def tanh(self) -> Tensor:
+        """Return the hyperbolic tangent."""
+        return self._apply(ops.Tanh())
+
+    def arcsinh(self) -> Tensor:
+        """Return the inverse hyperbolic sine."""
+        return self._apply(ops.Arcsinh())
+
+    def arccosh(self) -> Tensor:
+        """Return the inverse hyperbolic cosine."""
+        return self._apply(ops.Arccosh())
+
+    def arctanh(self) -> Tensor:
+        """Return the inverse hyperbolic tangent."""
+        return self._apply(ops.Arctanh())
+
+    def erf(self) -> Tensor:
+        """Return the error function."""
+        return self._apply(ops.Erf())
+
+    def clip(self, low: float | None = None, high: float | None = None) -> Tensor:
+        """Limit the elements to [low, high]; None leaves a side open. The derivative at a limit is 1."""
+        if low is None and high is None:
+            raise ArgumentError(explain("clip", "low or high", "neither"))
+        if low is not None and high is not None and low > high:
+            raise ArgumentError(explain("clip", "low <= high", f"low={low}, high={high}"))
+        return self._apply(ops.Clip(low, high))
+
+    def maximum(self, other: Any) -> Tensor:
+        """Return the larger of two operands; where they are equal, each takes half of the gradient."""
+        return self._binary(ops.Maximum(), other)
+
+    def minimum(self, other: Any) -> Tensor:
+        """Return the smaller of two operands; where they are equal, each takes half of the gradient."""
+        return self._binary(ops.Minimum(), other)
+
+    # Reductions
+
+    def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Return the sum over one, several or (None) all axes."""
+        return self._apply(ops.Sum(normalize_axes("sum", axis, self.ndim), keepdims))
+
+    def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Return the mean over axes; that of integers is float32."""
+        axes = normalize_axes("mean", axis, self.ndim)
+        return self._as_floating()._apply(ops.Mean(axes, keepdims))
+
+    def var(self, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
+        """Return the variance over axes, in two passes; `ddof` is taken off the number of elements (NumPy's rule)."""
+        axes = normalize_axes("var", axis, self.ndim)
+        x = self._as_floating()
+        centered = x - x.mean(axis=axes, keepdims=True)
+        count = 1
+        for d in axes:
+            count *= self.shape[d]
+        return (centered * centered).sum(axis=axes, keepdims=keepdims) / max(count - ddof, 0)
+
+    def std(self, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
+        """Return the standard deviation over axes: the square root of `var`."""
+        return self.var(axis, ddof, keepdims).sqrt()
+
+    def prod(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Return the product over axes."""
+        return self._apply(ops.Prod(normalize_axes("prod", axis, self.ndim), keepdims))
+
+    def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Return the maximum over axes; the first maximum takes the gradient."""
+        return self._extremum("max", "argmax", axis, keepdims)
+
+    def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Return the minimum over axes; the first minimum takes the gradient."""
+        return self._extremum("min", "argmin", axis, keepdims)
+
+    def argmax(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
+        """Return the index of the first maximum along an axis, or (None) in the flattened tensor."""
+        return self._arg_extremum("argmax", axis, keepdims)
+
+    def argmin(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
+        """Return the index of the first minimum along an axis, or (None) in the flattened tensor."""
+        return self._arg_extremum("argmin", axis, keepdims)
+
+    def logsumexp(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Return log(sum(exp(x))) over axes, without overflow."""
+        axes = normalize_axes("logsumexp", axis, self.ndim)
+        self._check_not_empty("logsumexp", axes)
+        return self._apply(ops.LogSumExp(axes, keepdims))
+
+    def any(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Return whether any element is true (not 0), over axes."""
+        return self._apply(ops.AnyAll("any", normalize_axes("any", axis, self.ndim), keepdims))
+
+    def all(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Return whether all elements are true (not 0), over axes."""
+        return self._apply(ops.AnyAll("all", normalize_axes("all", axis, self.ndim), keepdims))
+
+    def _as_floating(self) -> Tensor:
+        return self if self.dtype.kind == "f" else self.astype("float32")
+
+    def _check_not_empty(self, where: str, axes: tuple[int, ...]) -> None:
+        if any(self.shape[d] == 0 for d in axes):
+            raise ShapeError(explain(where, "at least one element along the reduced axes", f"shape {self.shape}"))
+
+    def _extremum(self, where: str, function: str, axis: Axis, keepdims: bool) -> Tensor:
+        axes = normalize_axes(where, axis, self.ndim)
+        self._check_not_empty(where, axes)
+        kept = tuple(d for d in range(self.ndim) if d not in axes)
+        shape = tuple(self.shape[d] for d in kept)
+        count = self.size // max(1, int(np.prod(shape))) if self.size else int(np.prod([self.shape[d] for d in axes]))
+        flat = self.transpose((*kept, *axes)).reshape((*shape, count))
+        index = flat._apply(ops.ArgExtremum(function, len(shape), keepdims=True))
+        best = flat._apply(ops.TakeAlongAxis(len(shape)), index)
+        return best.reshape(tuple(1 if d in axes else n for d, n in enumerate(self.shape)) if keepdims else shape)
+
+    def _arg_extremum(self, function: str, axis: int | None, keepdims: bool) -> Tensor:
+        if axis is None:
+            self._check_not_empty(function, tuple(range(self.ndim)))
+            index = self.reshape(-1)._apply(ops.ArgExtremum(function, 0, keepdims=False))
+            return index.reshape((1,) * self.ndim) if keepdims else index
+        number = normalize_axis(function, axis, self.ndim)
+        self._check_not_empty(function, (number,))
+        return self._apply(ops.ArgExtremum(function, number, keepdims))
+
+    # Shape
+
+    def reshape(self, *shape: Any) -> Tensor:
+        """Return the elements in row-major order in another shape; one length may be -1."""
+        wanted = as_shape("reshape", shape)
+        known = 1
+        for n in wanted:
+            known *= n if n != -1 else 1
+        unknown = wanted.count(-1)
+        fits = unknown <= 1 and all(n >= -1 for n in wanted)
+        if fits and unknown:
+            fits = known > 0 and self.size % known == 0
+            wanted = tuple(self.size // known if n == -1 else n for n in wanted) if fits else wanted
+        elif fits:
+            fits = known == self.size
+        if not fits:
+            raise ShapeError(explain("reshape", f"a shape of {self.size} elements", str(wanted)))
+        return self._apply(ops.Reshape(wanted))
+
+    def transpose(self, *axes: Any) -> Tensor:
+        """Return the tensor with its axes in the given order, or (none given) reversed; NumPy's transpose."""
+        order = as_shape("transpose", axes) if axes else tuple(reversed(range(self.ndim)))
+        normalized = tuple(normalize_axis("transpose", a, self.ndim) for a in order)
+        if sorted(normalized) != list(range(self.ndim)):
+            raise ShapeError(explain("transpose", f"each of the {self.ndim} axes once", str(order)))
+        return self._apply(ops.Transpose(normalized))
+
+    def permute(self, *axes: Any) -> Tensor:
+        """Return the tensor with its axes in the given order."""
+        return self.transpose(*axes)
+
+    def swapaxes(self, a: int, b: int) -> Tensor:
+        """Return the tensor with two axes exchanged."""
+        order = list(range(self.ndim))
+        a, b = normalize_axis("swapaxes", a, self.ndim), normalize_axis("swapaxes", b, self.ndim)
+        order[a], order[b] = order[b], order[a]
+        return self.transpose(order)
+
+    def flatten(self, start: int = 0, end: int = -1) -> Tensor:
+        """Return the tensor with the axes from start to end (included) merged into one."""
+        if self.ndim == 0:
+            return self.reshape(1)
+        first, last = normalize_axis("flatten", start, self.ndim), normalize_axis("flatten", end, self.ndim)
+        if first > last:
+            raise ShapeError(explain("flatten", "start <= end", f"start={start}, end={end}"))
+        merged = 1
+        for n in self.shape[first : last + 1]:
+            merged *= n
+        return self.reshape((*self.shape[:first], merged, *self.shape[last + 1 :]))
+
+    def squeeze(self, axis: Axis = None) -> Tensor:
+        """Return the tensor without the axes of length 1 (all of them, or those named)."""
+        if axis is None:
+            return self.reshape(tuple(n for n in self.shape if n != 1))
+        axes = normalize_axes("squeeze", axis, self.ndim)
+        for d in axes:
+            if self.shape[d] != 1:
+                raise ShapeError(explain("squeeze", f"length 1 along axis {d}", f"shape {self.shape}"))
+        return self.reshape(tuple(n for d, n in enumerate(self.shape) if d not in axes))
+
+    def unsqueeze(self, axis: int) -> Tensor:
+        """Return the tensor with a new axis of length 1 at that position."""
+        position = normalize_axis("unsqueeze", axis, self.ndim + 1)
+        return self.reshape((*self.shape[:position], 1, *self.shape[position:]))
+
+    def broadcast_to(self, *shape: Any) -> Tensor:
+        """Return the tensor repeated to a shape, without copying."""
+        wanted = as_shape("broadcast_to", shape)
+        try:
+            fits = np.broadcast_shapes(self.shape, wanted) == wanted
+        except ValueError:
+            fits = False
+        if not fits:
+            raise ShapeError(explain("broadcast_to", f"a shape that {self.shape} broadcasts to", str(wanted)))
+        return self if wanted == self.shape else self._apply(ops.BroadcastTo(wanted))
+
+    def expand(self, *shape: Any) -> Tensor:
+        """Return the tensor repeated to a shape, without copying; -1 keeps an axis as it is."""
+        wanted = as_shape("expand", shape)
+        extra = len(wanted) - self.ndim
+        if extra < 0 or any(n == -1 and i < extra for i, n in enumerate(wanted)):
+            raise ShapeError(explain("expand", f"lengths for at least the {self.ndim} existing axes", str(wanted)))
+        return self.broadcast_to(tuple(self.shape[i - extra] if n == -1 else n for i, n in enumerate(wanted)))
+
+    def pad(self, pad_width: Any, value: float = 0.0) -> Tensor:
+        """Add constant elements around the tensor.
+
+        Args:
+            pad_width: one number for all sides, or (before, after) for all axes, or one such pair per axis.
+            value: the constant.
+        """
+        try:
+            widths = np.broadcast_to(np.asarray(pad_width), (self.ndim, 2))
+        except ValueError:
+            widths = np.zeros((0, 2))
+        if widths.shape != (self.ndim, 2) or widths.dtype.kind not in "iu" or (widths < 0).any():
+            raise ArgumentError(
+                explain("pad", f"integers >= 0: one, a pair, or {self.ndim} pairs", f"pad_width={pad_width!r}")
+            )
+        return self._apply(ops.Pad(tuple((int(before), int(after)) for before, after in widths), value))
+
+    def split(self, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
+        """Return the tensor cut along an axis into equal sections, or before the given indices; NumPy's split."""
+        d = normalize_axis("split", axis, self.ndim)
+        length = self.shape[d]
+        if isinstance(indices_or_sections, Sequence):
+            cuts = [as_index("split", "each index", i) for i in indices_or_sections]
+        else:
+            sections = as_index("split", "the number of sections", indices_or_sections, minimum=1)
+            if length % sections:
+                raise ShapeError(explain("split", f"a number of sections that divides {length}", str(sections)))
+            cuts = [i * length // sections for i in range(1, sections)]
+        before = (slice(None),) * d
+        return [self[(*before, slice(a, b))] for a, b in zip([0, *cuts], [*cuts, length], strict=True)]
+
+    # Indexing
+
+    def __getitem__(self, index: Any) -> Tensor:
+        plain, is_basic = _plain_index(index)
+        try:
+            return self._apply(ops.GetItem(plain, is_basic))
+        except (IndexError, ValueError, TypeError) as error:
+            if isinstance(error, OutOfBoundsError):
+                raise
+            raise OutOfBoundsError(
+                explain("indexing", f"an index into shape {self.shape}", f"{index!r} ({error})")
+            ) from error
+
+    def __setitem__(self, index: Any, values: Any) -> None:
+        check_in_place("assignment to elements", self)
+        if isinstance(values, Tensor):
+            if values.device is not self.device:
+                values = values.to(self.device)
+            values = values.data
+        plain, _ = _plain_index(index)
+        try:
+            self.data[plain] = values
+        except (IndexError, ValueError, TypeError) as error:
+            raise OutOfBoundsError(
+                explain("assignment to elements", f"an index and values that fit shape {self.shape}", str(error))
+            ) from error
+        self.version.count += 1
+
+
+class HookHandle:
+    """What `register_hook` returns: `remove()` takes the hook away again; so does leaving a `with` block."""
+
+    _next = 0
+
+    def __init__(self, hooks: dict[int, Any], hook: Any) -> None:
+        HookHandle._next += 1
+        self._hooks = hooks
+        self._key = HookHandle._next
+        hooks[self._key] = hook
+
+    def remove(self) -> None:
+        """Take the hook away; a second call does nothing."""
+        self._hooks.pop(self._key, None)
+
+    def __enter__(self) -> HookHandle:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+
+def as_dtype(where: str, dtype: Any) -> np.dtype[Any]:
+    """Return a supported dtype: float16, float32, float64, integers and bool.
+
+    Raises:
+        DTypeError: it is none of these.
+    """
+    try:
+        result = np.dtype(dtype)
+    except TypeError:
+        result = np.dtype(object)
+    if result.kind not in "biuf" or result.itemsize > 8:
+        raise DTypeError(explain(where, "float16, float32, float64, an integer dtype or bool", repr(dtype)))
+    return result.newbyteorder("=")
+
+
+def _as_array(data: Any, dtype: np.dtype[Any] | None) -> tuple[Device, Any]:
+    """Return a fresh array with the data, and its device."""
+    if isinstance(data, Tensor):
+        return data.device, data.data.astype(dtype or data.dtype, copy=True)
+    device = device_of(data)
+    if device is not None or isinstance(data, np.generic):
+        array = np.asarray(data) if device is None else data
+        return device or get_device("cpu"), array.astype(dtype or as_dtype("tensor", array.dtype), copy=True)
+    if isinstance(data, Sequence) and any(isinstance(part, Tensor) for part in data):
+        raise DTypeError(explain("tensor", "numbers", "a sequence of tensors", "use tg.stack to join tensors"))
+    try:
+        array = np.asarray(data)
+    except ValueError as error:
+        raise ShapeError(explain("tensor", "nested sequences of equal lengths", str(error))) from error
+    if array.dtype.kind not in "biuf":
+        raise DTypeError(explain("tensor", "numbers", f"{type(data).__name__} of {array.dtype}"))
+    default = array.dtype if array.dtype.kind == "b" else np.dtype("float32")
+    return get_device("cpu"), array.astype(dtype or default, copy=True)
+
+
+def _operand(value: Any, like: Tensor) -> Any:
+    """Return the other operand of an operator: a Tensor, or a Python number that takes the tensor's dtype."""
+    if isinstance(value, Tensor) or type(value) in (float, int, bool):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    device = device_of(value)
+    if device is not None:
+        as_dtype("operand", value.dtype)
+        result = Tensor.__new__(Tensor)
+        result._set(value, device)
+        return result
+    return NotImplemented
+
+
+def _matmul(a: Tensor, b: Tensor) -> Tensor:
+    """Matrix product with NumPy's rules for vectors."""
+    if a.ndim == 0 or b.ndim == 0:
+        raise ShapeError(explain("matmul", "operands with at least one axis", f"shapes {a.shape} and {b.shape}"))
+    left = a.reshape(1, -1) if a.ndim == 1 else a
+    right = b.reshape(-1, 1) if b.ndim == 1 else b
+    if left.shape[-1] != right.shape[-2]:
+        raise ShapeError(
+            explain(
+                "matmul",
+                f"{left.shape[-1]} rows in the second operand, the first one's last length",
+                f"shapes {a.shape} and {b.shape}",
+            )
+        )
+    result = left._apply(ops.MatMul(), right)
+    if a.ndim == 1:
+        result = result.squeeze(-2)
+    return result.squeeze(-1) if b.ndim == 1 else result
+
+
+def _plain_index(index: Any) -> tuple[Any, bool]:
+    """Return an index with arrays in the place of tensors, and whether it is basic (no arrays, lists or bools)."""
+    parts = index if isinstance(index, tuple) else (index,)
+    plain = []
+    is_basic = True
+    for part in parts:
+        if isinstance(part, Tensor):
+            if part.dtype.kind not in "iub":
+                raise OutOfBoundsError(explain("indexing", "integer or bool tensors", str(part.dtype)))
+            part = part.data
+        if not (part is None or part is Ellipsis or isinstance(part, slice | int | np.integer)) or isinstance(part, bool):
+            is_basic = False
+        plain.append(part)
+    return (tuple(plain) if isinstance(index, tuple) else plain[0]), is_basic
+
+
+def _rebuild(cls: type[Tensor], array: np.ndarray, device: str, requires_grad: bool, name: str | None) -> Tensor:
+    return cls(array, device=device, requires_grad=requires_grad, name=name)
