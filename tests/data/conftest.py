@@ -17,6 +17,8 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     folder.mkdir()
     monkeypatch.setenv("TINYGRAD_BN_DATA", str(folder))
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+    # A proxy that the machine may be set to use does not reach the tests' own server.
+    monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setattr(folders, "DEBIAN_FOLDER", home / "debian")
 
     def refuse(urls: object, destination: object, check: object) -> None:

@@ -67,8 +67,10 @@ def test_folders_without_the_environment_variable(monkeypatch: pytest.MonkeyPatc
     home = data_folder.parent
     assert download_folder() == cache_folder() == home / "cache" / "tinygrad_bn"
     assert search_folders() == [home / "debian", cache_folder()]
-    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    monkeypatch.setenv("TINYGRAD_BN_DATA", "~/sets")
     monkeypatch.setenv("HOME", str(home))
+    assert download_folder() == search_folders()[0] == home / "sets"
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     assert cache_folder() == home / ".cache" / "tinygrad_bn"
 
 

@@ -176,9 +176,10 @@ class Dataset:
         return f"Dataset({self._name!r}: {len(self)} images of {shape}, {len(self._classes)} classes)"
 
     def _as_float(self, pixels: np.ndarray) -> np.ndarray:
+        values = pixels.astype(np.float32)
         if pixels.dtype == np.uint8:
-            return np.divide(pixels, self._full_scale, dtype=np.float32)
-        return pixels.astype(np.float32)
+            values /= self._full_scale
+        return values
 
 
 def balanced_choice(labels: np.ndarray, count: int, seed: int) -> np.ndarray:

@@ -13,14 +13,13 @@ DEBIAN_FOLDER = Path("/usr/share/datasets")
 
 def search_folders() -> list[Path]:
     """Return the folders that may hold data sets, the user's own first."""
-    named = os.environ.get(ENVIRONMENT_VARIABLE)
-    return [*([Path(named)] if named else []), DEBIAN_FOLDER, cache_folder()]
+    named = _named_folder()
+    return [*([named] if named else []), DEBIAN_FOLDER, cache_folder()]
 
 
 def download_folder() -> Path:
     """Return the folder that fetched files go to: the one the user named, else the cache."""
-    named = os.environ.get(ENVIRONMENT_VARIABLE)
-    return Path(named) if named else cache_folder()
+    return _named_folder() or cache_folder()
 
 
 def cache_folder() -> Path:
@@ -40,3 +39,8 @@ def find_file(folders: Sequence[str], names: Sequence[str]) -> Path | None:
                 if path.is_file():
                     return path
     return None
+
+
+def _named_folder() -> Path | None:
+    named = os.environ.get(ENVIRONMENT_VARIABLE)
+    return Path(named).expanduser() if named else None
