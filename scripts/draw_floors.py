@@ -25,7 +25,7 @@ FLOORS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("F2", ("autograd",)),
     ("F3", ("ops",)),
     ("F4", ("tensor",)),
-    ("F4", ("creation", "combining")),
+    ("F4", ("creation", "combining", "function")),
     ("F5", ("functional", "testing")),
     ("F6", ("nn", "optim", "data")),
     ("F7", ("viz", "interop")),
@@ -81,7 +81,7 @@ class Import:
 
     @property
     def unit(self) -> str:
-        """The importer's unit, the name that the table of floors knows; "" for the roof and the front door."""
+        """The importer's unit, as the table of floors names it; "" for the roof and the front door."""
         return self.importer.partition(".")[0].removeprefix("__main__")
 
     @property
