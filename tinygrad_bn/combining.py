@@ -55,12 +55,12 @@ def where(condition: Tensor, a: Any, b: Any) -> Tensor:
 
 def maximum(a: Any, b: Any) -> Tensor:
     """Return the larger of two operands; where they are equal, each takes half of the gradient."""
-    return a.maximum(b) if isinstance(a, Tensor) else b.maximum(a)  # type: ignore[no-any-return]
+    return a.maximum(b) if isinstance(a, Tensor) else b.maximum(a)
 
 
 def minimum(a: Any, b: Any) -> Tensor:
     """Return the smaller of two operands; where they are equal, each takes half of the gradient."""
-    return a.minimum(b) if isinstance(a, Tensor) else b.minimum(a)  # type: ignore[no-any-return]
+    return a.minimum(b) if isinstance(a, Tensor) else b.minimum(a)
 
 
 def _tensors(where: str, tensors: Sequence[Tensor]) -> list[Tensor]:

@@ -55,7 +55,14 @@ def from_dlpack(source: Any) -> Tensor:
     return from_array(get_device(f"cuda:{index}" if on_gpu else "cpu").xp.from_dlpack(source))
 
 
-def full(shape: Any, value: float, *, dtype: Any = "float32", device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
+def full(
+    shape: Any,
+    value: float,
+    *,
+    dtype: Any = "float32",
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Return a tensor of one value."""
     target = get_device(device)
     result = from_array(target.xp.full(_shape("full", shape), value, dtype=as_dtype("full", dtype)))

@@ -182,7 +182,12 @@ class Tensor(Value):
     def __bool__(self) -> bool:
         if self.size != 1:
             raise ShapeError(
-                explain("bool", "one element", f"shape {self.shape}", "use any() or all(), or compare with `is None`")
+                explain(
+                    "bool",
+                    "one element",
+                    f"shape {self.shape}",
+                    "use any() or all(), or compare with `is None`",
+                )
             )
         return bool(self.data.item())
 
@@ -206,9 +211,7 @@ class Tensor(Value):
 
     # Gradients
 
-    def backward(
-        self, gradient: Any = None, *, retain_graph: bool | None = None, create_graph: bool = False
-    ) -> None:
+    def backward(self, gradient: Any = None, *, retain_graph: bool | None = None, create_graph: bool = False) -> None:
         """Add this tensor's gradient with respect to every leaf to the leaf's `.grad`.
 
         Args:
@@ -300,9 +303,15 @@ class Tensor(Value):
     def _binary(self, op: autograd.Op, other: Any, reflected: bool = False) -> Tensor:
         operand = _operand(other, self)
         if operand is NotImplemented:
-            return NotImplemented
+            return NotImplemented  # type: ignore[no-any-return]  # Python's protocol for operators
         result: Tensor = apply(op, operand, self) if reflected else apply(op, self, operand)
         return result
+
+    def _function(self, op: autograd.Op, other: Any) -> Tensor:
+        operand = _operand(other, self)
+        if operand is NotImplemented:
+            raise DTypeError(explain(op.name, "a tensor, an array or a number", type(other).__name__))
+        return self._apply(op, operand)
 
     def __add__(self, other: Any) -> Tensor:
         return self._binary(ops.Add(), other)
@@ -410,7 +419,8 @@ class Tensor(Value):
 
     def matmul(self, other: Any) -> Tensor:
         """Return the matrix product, as `@`."""
-        return self @ other
+        result: Tensor = self @ other
+        return result
 
     # Functions of each element
 
@@ -492,7 +502,7 @@ class Tensor(Value):
 
     def arctan2(self, other: Any) -> Tensor:
         """Return the angle of the points (other, self), in radians."""
-        return self._binary(ops.ArcTan2(), other)
+        return self._function(ops.ArcTan2(), other)
 
     def sinh(self) -> Tensor:
         """Return the hyperbolic sine."""
@@ -532,11 +542,11 @@ class Tensor(Value):
 
     def maximum(self, other: Any) -> Tensor:
         """Return the larger of two operands; where they are equal, each takes half of the gradient."""
-        return self._binary(ops.Maximum(), other)
+        return self._function(ops.Maximum(), other)
 
     def minimum(self, other: Any) -> Tensor:
         """Return the smaller of two operands; where they are equal, each takes half of the gradient."""
-        return self._binary(ops.Minimum(), other)
+        return self._function(ops.Minimum(), other)
 
     # Reductions
 
@@ -802,7 +812,8 @@ def as_dtype(where: str, dtype: Any) -> np.dtype[Any]:
         result = np.dtype(object)
     if result.kind not in "biuf" or result.itemsize > 8:
         raise DTypeError(explain(where, "float16, float32, float64, an integer dtype or bool", repr(dtype)))
-    return result.newbyteorder("=")
+    native: np.dtype[Any] = result.newbyteorder("=")
+    return native
 
 
 def _as_array(data: Any, dtype: np.dtype[Any] | None) -> tuple[Device, Any]:
@@ -870,7 +881,9 @@ def _plain_index(index: Any) -> tuple[Any, bool]:
             if part.dtype.kind not in "iub":
                 raise OutOfBoundsError(explain("indexing", "integer or bool tensors", str(part.dtype)))
             part = part.data
-        if not (part is None or part is Ellipsis or isinstance(part, slice | int | np.integer)) or isinstance(part, bool):
+        if not (part is None or part is Ellipsis or isinstance(part, slice | int | np.integer)) or isinstance(
+            part, bool
+        ):
             is_basic = False
         plain.append(part)
     return (tuple(plain) if isinstance(index, tuple) else plain[0]), is_basic

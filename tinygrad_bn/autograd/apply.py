@@ -40,7 +40,12 @@ def apply(op: Op, *inputs: Any) -> Any:
     for tensor in tensors:
         if tensor.device is not device:
             raise DeviceError(
-                explain(op.name, "operands on one device", f"{device} and {tensor.device}", "move one with .to(...)")
+                explain(
+                    op.name,
+                    "operands on one device",
+                    f"{device} and {tensor.device}",
+                    "move one with .to(...)",
+                )
             )
     arrays = [value.data if isinstance(value, Value) else value for value in inputs]
     if op.broadcasts:
@@ -135,5 +140,10 @@ def check_in_place(where: str, tensor: Value) -> None:
     if grad_mode.get() and tensor.requires_grad:
         kind = "a leaf that requires grad" if tensor._node is None else "a computed tensor that requires grad"
         raise GraphError(
-            explain(where, "a tensor that needs no gradient", kind, "wrap the change in tg.no_grad(), or detach() first")
+            explain(
+                where,
+                "a tensor that needs no gradient",
+                kind,
+                "wrap the change in tg.no_grad(), or detach() first",
+            )
         )

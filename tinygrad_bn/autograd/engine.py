@@ -95,7 +95,12 @@ def _starting_gradient(where: str, output: Any, gradient: Any) -> Any:
     if gradient is None:
         if output.data.size != 1:
             raise ShapeError(
-                explain(where, "one element", f"shape {output.shape}", "pass a gradient, or reduce with sum() or mean()")
+                explain(
+                    where,
+                    "one element",
+                    f"shape {output.shape}",
+                    "pass a gradient, or reduce with sum() or mean()",
+                )
             )
         return output.wrap(output.device.xp.ones(output.shape, dtype=output.dtype))
     if not isinstance(gradient, Value):
@@ -222,7 +227,10 @@ def _restored(saved: Saved, like: Any) -> Any:
             return saved.edge.tensor
         return like.wrap(saved.array, version=saved.version)
     return like.wrap(
-        saved.array, node=saved.edge, version=saved.version, requires_grad=saved.edge is not None and saved.edge.needs_grad
+        saved.array,
+        node=saved.edge,
+        version=saved.version,
+        requires_grad=saved.edge is not None and saved.edge.needs_grad,
     )
 
 
@@ -237,7 +245,11 @@ def _call_hooks(hooks: dict[int, Any] | None, gradient: Any, name: str) -> Any:
         if changed is not None:
             if not isinstance(changed, Value) or changed.data.shape != gradient.data.shape:
                 raise GraphError(
-                    explain(f"gradient hook of {name}", f"None or a tensor of shape {gradient.shape}", repr(changed))
+                    explain(
+                        f"gradient hook of {name}",
+                        f"None or a tensor of shape {gradient.shape}",
+                        repr(changed),
+                    )
                 )
             gradient = changed
     return gradient

@@ -53,7 +53,12 @@ class Value:
     def requires_grad(self, flag: bool) -> None:
         if self._node is not None and not flag and self._requires_grad:
             raise GraphError(
-                explain("requires_grad", "a leaf", "a computed tensor, whose flag follows its inputs", "use detach()")
+                explain(
+                    "requires_grad",
+                    "a leaf",
+                    "a computed tensor, whose flag follows its inputs",
+                    "use detach()",
+                )
             )
         if flag and self.data.dtype.kind != "f":
             raise DTypeError(explain("requires_grad", "a floating-point tensor", str(self.data.dtype), "use astype"))
@@ -76,3 +81,7 @@ class Value:
     ) -> Any:
         """Return a new tensor around an array of a device (this tensor's by default), without copying it."""
         raise TypeError("wrap is defined by Tensor")
+
+    def alias(self) -> Any:
+        """Return the same values in the same memory, as a node of its own in the graph."""
+        raise TypeError("alias is defined by Tensor")

@@ -129,9 +129,7 @@ def _open_cuda(index: int) -> Device:
             )
         ) from error
     if not cupy.cuda.is_available():
-        raise DeviceError(
-            explain(where, "an NVIDIA GPU and its driver", "none that CuPy can use", "use --device cpu")
-        )
+        raise DeviceError(explain(where, "an NVIDIA GPU and its driver", "none that CuPy can use", "use --device cpu"))
     count = cupy.cuda.runtime.getDeviceCount()
     if index >= count:
         raise DeviceError(explain(where, f"an index below {count}, the number of GPUs", str(index)))

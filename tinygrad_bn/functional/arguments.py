@@ -19,9 +19,7 @@ def check_floating(where: str, what: str, value: Any) -> Tensor:
     return value
 
 
-def check_parameter(
-    where: str, what: str, value: Any, shape: tuple[int, ...], dtype: Any, wider: bool = False
-) -> None:
+def check_parameter(where: str, what: str, value: Any, shape: tuple[int, ...], dtype: Any, wider: bool = False) -> None:
     """Check an optional parameter: a tensor of that shape and dtype (`wider`: float32 beside float16 is fine too)."""
     if value is None:
         return

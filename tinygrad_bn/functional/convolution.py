@@ -79,15 +79,13 @@ def conv2d(
         as_pair("conv2d", "dilation", dilation, 1),
         as_index("conv2d", "groups", groups, 1),
     )
-    window = ops.Window(
-        window.stride, conv_padding("conv2d", padding, weight, window), window.dilation, window.groups
-    )
+    window = ops.Window(window.stride, conv_padding("conv2d", padding, weight, window), window.dilation, window.groups)
     out_channels, in_per_group, *kernel = weight.shape
     if x.shape[1] != in_per_group * window.groups or out_channels % window.groups:
         raise ShapeError(
             explain(
                 "conv2d",
-                f"weight (O, C / groups, KH, KW) with C = {x.shape[1]}, groups = {window.groups} and O divisible by groups",
+                f"weight (O, {x.shape[1]} / groups, KH, KW) with groups = {window.groups}, which must divide O",
                 f"shape {weight.shape}",
             )
         )
@@ -152,14 +150,14 @@ def conv_transpose2d(
     for d in (0, 1):
         if extra[d] >= max(window.stride[d], window.dilation[d]):
             raise ArgumentError(
-                explain(where, "output_padding smaller than stride or dilation", f"output_padding={output_padding}")
+                explain(
+                    where,
+                    "output_padding smaller than stride or dilation",
+                    f"output_padding={output_padding}",
+                )
             )
     rows, columns = (
-        (x.shape[2 + d] - 1) * window.stride[d]
-        - 2 * pad[d]
-        + window.dilation[d] * (kernel[d] - 1)
-        + extra[d]
-        + 1
+        (x.shape[2 + d] - 1) * window.stride[d] - 2 * pad[d] + window.dilation[d] * (kernel[d] - 1) + extra[d] + 1
         for d in (0, 1)
     )
     if rows < 1 or columns < 1:

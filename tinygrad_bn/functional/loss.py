@@ -175,7 +175,13 @@ def _loss_arguments(
 
 
 def _class_weights(
-    where: str, target: Tensor, classes: int, weight: Tensor | None, ignore_index: int, smoothing: float, x: Tensor
+    where: str,
+    target: Tensor,
+    classes: int,
+    weight: Tensor | None,
+    ignore_index: int,
+    smoothing: float,
+    x: Tensor,
 ) -> tuple[Tensor, Tensor]:
     check_classes(where, target, classes, ignore_index)
     kernels = kernels_of(x.device)

@@ -36,9 +36,16 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     for d, (before, after) in enumerate(widths):
         if input.shape[d] + before + after < 0 or -before > input.shape[d] or -after > input.shape[d]:
             raise ShapeError(explain("pad", f"cropping at most {input.shape[d]} of axis {d}", f"{(before, after)}"))
-    cropped = input[
-        tuple(slice(max(0, -before), n - max(0, -after)) for n, (before, after) in zip(input.shape, widths, strict=True))
-    ] if any(min(w) < 0 for w in widths) else input
+    cropped = (
+        input[
+            tuple(
+                slice(max(0, -before), n - max(0, -after))
+                for n, (before, after) in zip(input.shape, widths, strict=True)
+            )
+        ]
+        if any(min(w) < 0 for w in widths)
+        else input
+    )
     added = [(max(0, before), max(0, after)) for before, after in widths]
     if not any(sum(w) for w in added):
         return cropped
@@ -56,10 +63,16 @@ def _source_index(mode: str, length: int, before: int, after: int) -> np.ndarray
     limit = {"reflect": length - 1, "circular": length, "replicate": None}[mode]
     if length == 0 or (limit is not None and max(before, after) > limit):
         raise ShapeError(
-            explain("pad", f"amounts of at most {limit} for mode {mode!r} and length {length}", f"{(before, after)}")
+            explain(
+                "pad",
+                f"amounts of at most {limit} for mode {mode!r} and length {length}",
+                f"{(before, after)}",
+            )
         )
     if mode == "replicate":
         return np.clip(position, 0, length - 1)
     if mode == "circular":
-        return position % length
-    return (length - 1) - np.abs((length - 1) - np.abs(position))
+        wrapped: np.ndarray = position % length
+        return wrapped
+    reflected: np.ndarray = (length - 1) - np.abs((length - 1) - np.abs(position))
+    return reflected

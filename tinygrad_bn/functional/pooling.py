@@ -80,7 +80,7 @@ def avg_pool2d(
     return result.squeeze(0) if unbatched else result
 
 
-def adaptive_avg_pool2d(input: Tensor, output_size: int | None | tuple[int | None, int | None]) -> Tensor:
+def adaptive_avg_pool2d(input: Tensor, output_size: int | tuple[int | None, int | None] | None) -> Tensor:
     """Return means over windows chosen so that the output has a given size.
 
     Args:
@@ -102,10 +102,16 @@ def adaptive_avg_pool2d(input: Tensor, output_size: int | None | tuple[int | Non
 
 
 def _window(
-    where: str, x: Tensor, kernel_size: Size, stride: Size | None, padding: Size, dilation: Size, ceil_mode: bool
+    where: str,
+    x: Tensor,
+    kernel_size: Size,
+    stride: Size | None,
+    padding: Size,
+    dilation: Size,
+    ceil_mode: bool,
 ) -> ops.PoolWindow:
     kernel = as_pair(where, "kernel_size", kernel_size, 1)
-    steps = kernel if stride is None or stride == () else as_pair(where, "stride", stride, 1)
+    steps = kernel if stride is None else as_pair(where, "stride", stride, 1)
     pad = as_pair(where, "padding", padding, 0)
     spread = as_pair(where, "dilation", dilation, 1)
     for d in (0, 1):
@@ -113,9 +119,7 @@ def _window(
             raise ArgumentError(
                 explain(where, "padding of at most half the kernel size", f"padding {pad}, kernel size {kernel}")
             )
-    rows, columns = (
-        pooled_length(x.shape[2 + d], kernel[d], steps[d], pad[d], spread[d], ceil_mode) for d in (0, 1)
-    )
+    rows, columns = (pooled_length(x.shape[2 + d], kernel[d], steps[d], pad[d], spread[d], ceil_mode) for d in (0, 1))
     if rows < 1 or columns < 1:
         raise ShapeError(
             explain(where, f"images that a window of {kernel} (dilation {spread}) fits into", f"shape {x.shape}")

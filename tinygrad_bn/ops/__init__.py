@@ -135,6 +135,6 @@ __all__ = [
     "Transpose",
     "Where",
     "Window",
-    "where",
     "weighted_negative",
+    "where",
 ]

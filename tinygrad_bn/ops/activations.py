@@ -15,6 +15,7 @@ from ..kernels.reference.activations import FORMULAS, LECUN_RATE, LECUN_SCALE, S
 from .elementary import Erf, Tanh
 from .selection import where
 
+
 @dataclass(frozen=True)
 class Traits:
     """What is known about an activation with its default parameters.

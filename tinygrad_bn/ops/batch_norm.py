@@ -85,7 +85,7 @@ class BatchNormEval(FusedOp):
 
 
 def _channel_shape(x: Any) -> Shape:
-    return (1, -1) + (1,) * (x.ndim - 2)
+    return 1, -1, *[1] * (x.ndim - 2)
 
 
 def _scaled(normalized: Any, weight: Any, bias: Any) -> Any:

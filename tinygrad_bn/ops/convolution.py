@@ -15,7 +15,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Window:
-    """How a kernel moves over an image: each pair is (vertical, horizontal), padding is ((top, bottom), (left, right))."""
+    """How a kernel moves over an image; pairs are (vertical, horizontal), padding ((top, bottom), (left, right))."""
 
     stride: Pair = (1, 1)
     padding: tuple[Pair, Pair] = ((0, 0), (0, 0))

@@ -136,9 +136,7 @@ def _divisor(kernels: Any, op: AvgPool2d | AvgPool2dGrad, input_size: Pair) -> A
     if op.divisor is not None:
         return op.divisor
     kernel, stride, padding, _ = op.window.arguments
-    return kernels.avg_pool2d_divisor(
-        input_size, kernel, stride, padding, op.window.out_size, op.count_include_pad
-    )
+    return kernels.avg_pool2d_divisor(input_size, kernel, stride, padding, op.window.out_size, op.count_include_pad)
 
 
 class AdaptiveAvgPool2d(FusedOp):

@@ -171,6 +171,6 @@ class LogSumExp(FusedOp):
     def expand(self, x: Any) -> Any:
         highest = x.detach().max(axis=self.axes, keepdims=True)
         result = (x - highest).exp().sum(axis=self.axes, keepdims=True).log() + highest
-        return result if self.keepdims else result.reshape(
-            tuple(n for d, n in enumerate(x.shape) if d not in self.axes)
+        return (
+            result if self.keepdims else result.reshape(tuple(n for d, n in enumerate(x.shape) if d not in self.axes))
         )

@@ -136,9 +136,7 @@ class Pad(_Rearrangement):
         self.value = value
 
     def forward(self, kernels: Any, x: Any) -> Any:
-        self.interior = tuple(
-            slice(before, before + n) for n, (before, _) in zip(x.shape, self.widths, strict=True)
-        )
+        self.interior = tuple(slice(before, before + n) for n, (before, _) in zip(x.shape, self.widths, strict=True))
         return kernels.pad(x, self.widths, self.value)
 
     def backward(self, grad: Any, inputs: Sequence[Any], output: Any) -> Sequence[Any]:

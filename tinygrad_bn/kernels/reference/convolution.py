@@ -58,7 +58,13 @@ class ConvolutionKernels:
         """Return the gradient (N, C, *input_size) from the output's gradient (N, O, OH, OW)."""
         if grad.dtype == self.xp.float16:
             wide = self.conv2d_input_grad(
-                grad.astype("float32"), weight.astype("float32"), input_size, stride, padding, dilation, groups
+                grad.astype("float32"),
+                weight.astype("float32"),
+                input_size,
+                stride,
+                padding,
+                dilation,
+                groups,
             )
             return wide.astype("float16")
         out_channels, in_per_group, *kernel = weight.shape
@@ -146,7 +152,7 @@ class ConvolutionKernels:
 
     def _taps(self, x: Any, kernel: Pair, stride: Pair, dilation: Pair, groups: int, out_size: Pair) -> list[Any]:
         """Return the patches under each tap, (images, groups, pixels, values): one tap, or one for each kernel row."""
-        batch, height, width, channels = x.shape
+        batch, height, _width, channels = x.shape
         in_per_group = channels // groups
         whole_kernel = (
             stride != (1, 1)
@@ -156,6 +162,7 @@ class ConvolutionKernels:
         )
         s_batch, s_row, s_column, s_channel = x.strides
         shape: tuple[int, ...]
+        strides: tuple[int, ...]
         if whole_kernel:
             shape = (batch, *out_size, *kernel, groups, in_per_group)
             steps = (s_row * stride[0], s_column * stride[1], s_row * dilation[0], s_column * dilation[1])

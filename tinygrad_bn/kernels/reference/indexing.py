@@ -40,7 +40,9 @@ class IndexingKernels:
     def put_along_axis(self, values: Any, index: Any, axis: int, shape: tuple[int, ...]) -> Any:
         """Return zeros of `shape` with `values` at `index` along `axis`; each place at most once."""
         xp = self.xp
-        grid = [xp.arange(n).reshape([-1 if i == d else 1 for i in range(len(shape))]) for d, n in enumerate(index.shape)]
+        grid = [
+            xp.arange(n).reshape([-1 if i == d else 1 for i in range(len(shape))]) for d, n in enumerate(index.shape)
+        ]
         grid[axis] = index
         result = xp.zeros(shape, dtype=values.dtype)
         result[tuple(grid)] = values

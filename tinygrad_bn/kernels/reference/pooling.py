@@ -63,9 +63,7 @@ class PoolingKernels:
             window += values * (winner == number)
         return self._cropped(padded, input_size, padding)
 
-    def max_pool2d_gather(
-        self, x: Any, winner: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair
-    ) -> Any:
+    def max_pool2d_gather(self, x: Any, winner: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Any:
         """Read from x (N, C, H, W) the element that won each window."""
         out_size = (winner.shape[2], winner.shape[3])
         padded = self._padded(x, kernel, stride, padding, dilation, out_size, 0)
@@ -74,9 +72,7 @@ class PoolingKernels:
             result += self.xp.where(winner == number, window, 0)
         return result
 
-    def avg_pool2d(
-        self, x: Any, kernel: Pair, stride: Pair, padding: Pair, out_size: Pair, divisor: Any
-    ) -> Any:
+    def avg_pool2d(self, x: Any, kernel: Pair, stride: Pair, padding: Pair, out_size: Pair, divisor: Any) -> Any:
         """Return the sum of every window divided by `divisor`, a number or an array (OH, OW)."""
         padded = self._padded(x, kernel, stride, padding, (1, 1), out_size, 0)
         wide = "float32" if x.dtype == self.xp.float16 else x.dtype
@@ -97,7 +93,13 @@ class PoolingKernels:
         return self._cropped(padded, input_size, padding)
 
     def avg_pool2d_divisor(
-        self, input_size: Pair, kernel: Pair, stride: Pair, padding: Pair, out_size: Pair, count_include_pad: bool
+        self,
+        input_size: Pair,
+        kernel: Pair,
+        stride: Pair,
+        padding: Pair,
+        out_size: Pair,
+        count_include_pad: bool,
     ) -> Any:
         """Return how many elements each window averages, (OH, OW) float64.
 
@@ -158,9 +160,7 @@ class PoolingKernels:
         return self.xp.empty((batch, height, width, channels), dtype=dtype).transpose(0, 3, 1, 2)
 
 
-def _canvas_size(
-    input_size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, out_size: Pair
-) -> Pair:
+def _canvas_size(input_size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, out_size: Pair) -> Pair:
     """Return the height and width that hold the padded input and every window, also ceil mode's last ones."""
     rows, columns = (
         max(input_size[d] + 2 * padding[d], (out_size[d] - 1) * stride[d] + dilation[d] * (kernel[d] - 1) + 1)
