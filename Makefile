@@ -93,4 +93,4 @@ format: $(VENV)/.test ## format the code and sort its imports
 .PHONY: clean
 clean: ## remove the environment and all caches (results in runs/ stay)
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	find tinygrad_bn tests examples scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
