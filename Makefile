@@ -28,23 +28,15 @@ $(VENV)/.made:
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-# $(call install,EXTRAS): one folder holds all extras; each has its stamp.
-define install
-	@echo "== installing tinygrad_bn[$(1)] into $(VENV) (once; needs the network)"
-	@$(PIP) install --quiet --editable '.[$(1)]'
+# One folder holds all extras; each has its stamp.
+$(VENV)/.run: EXTRAS := viz,lab,interop
+$(VENV)/.test: EXTRAS := test
+$(VENV)/.oracle: EXTRAS := oracle
+
+$(VENV)/.run $(VENV)/.test $(VENV)/.oracle: pyproject.toml | $(VENV)/.made
+	@echo "== installing tinygrad_bn[$(EXTRAS)] into $(VENV) (once; needs the network)"
+	@$(PIP) install --quiet --editable '.[$(EXTRAS)]'
 	@touch $@
-endef
-
-$(VENV)/.run: pyproject.toml | $(VENV)/.made
-	$(call install,viz$(,)lab$(,)interop)
-
-$(VENV)/.test: pyproject.toml | $(VENV)/.made
-	$(call install,test)
-
-$(VENV)/.oracle: pyproject.toml | $(VENV)/.made
-	$(call install,oracle)
-
-, := ,
 
 # -- the main job -----------------------------------------------------------------------------------------
 
