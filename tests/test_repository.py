@@ -87,9 +87,7 @@ def dangers(source: str) -> list[str]:
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import | ast.ImportFrom):
-            names = (
-                [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
-            )
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
             found += [f"import {name}" for name in names if name.partition(".")[0] in PICKLES]
         elif isinstance(node, ast.Call):
             if ast.unparse(node.func) in DANGEROUS_CALLS:
@@ -174,9 +172,7 @@ def test_links_between_documents_lead_somewhere() -> None:
 
 
 def test_each_make_target_that_a_document_names_exists() -> None:
-    targets = set(
-        re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    )
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
     named = {
         (name, target)
         for name, text in tracked_texts(".md")
