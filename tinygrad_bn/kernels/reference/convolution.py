@@ -17,7 +17,8 @@ from __future__ import annotations
 
 from typing import Any
 
-Pair = tuple[int, int]
+from .windows import Pair, channels_first, channels_last, windows
+
 Padding = tuple[Pair, Pair]
 
 # Below this many output pixels, or this many values in one kernel row, one large product is faster than KH small ones.
@@ -98,11 +99,11 @@ class ConvolutionKernels:
         spread = self._spread(x, size, (top, left), (1, 1))
         batch, out_channels, *out_size = grad.shape
         in_per_group, out_per_group = x.shape[1] // groups, out_channels // groups
-        last = xp.ascontiguousarray(grad.transpose(0, 2, 3, 1))
+        last = xp.ascontiguousarray(channels_last(grad))
         if in_per_group == 1:
             result = xp.empty((*kernel, groups, out_per_group), dtype=x.dtype)
             per_group = last.reshape(batch, *out_size, groups, out_per_group)
-            for i, j, window in self._windows(spread, kernel, stride, dilation, (out_size[0], out_size[1])):
+            for i, j, window in windows(spread, kernel, stride, dilation, (out_size[0], out_size[1])):
                 result[i, j] = (window[..., None] * per_group).sum(axis=(0, 1, 2))
             return xp.ascontiguousarray(result.transpose(2, 3, 0, 1)).reshape(out_channels, 1, *kernel)
         taps = self._taps(spread, kernel, stride, dilation, groups, (out_size[0], out_size[1]))
@@ -116,12 +117,12 @@ class ConvolutionKernels:
         """Return zeros (N, *size, C) with pixel (i, j) of x at `offset + step * (i, j)`, where that lies inside."""
         batch, channels, *length = x.shape
         if size == (length[0], length[1]) and offset == (0, 0) and step == (1, 1):
-            return self.xp.ascontiguousarray(x.transpose(0, 2, 3, 1))
+            return self.xp.ascontiguousarray(channels_last(x))
         result = self.xp.zeros((batch, *size, channels), dtype=x.dtype)
         (to_rows, from_rows), (to_columns, from_columns) = (
             _overlap(length[d], size[d], offset[d], step[d]) for d in (0, 1)
         )
-        result[:, to_rows, to_columns] = x.transpose(0, 2, 3, 1)[:, from_rows, from_columns]
+        result[:, to_rows, to_columns] = channels_last(x)[:, from_rows, from_columns]
         return result
 
     def _correlate(self, x: Any, weight: Any, stride: Pair, dilation: Pair, groups: int) -> Any:
@@ -138,17 +139,16 @@ class ConvolutionKernels:
         if in_per_group == 1:
             per_group = weight.reshape(groups, out_per_group, *kernel)
             result = xp.zeros((batch, *out_size, groups, out_per_group), dtype=x.dtype)
-            for i, j, window in self._windows(x, kernel, stride, dilation, out_size):
+            for i, j, window in windows(x, kernel, stride, dilation, out_size):
                 result += window[..., None] * per_group[:, :, i, j]
-            return result.reshape(batch, *out_size, out_channels).transpose(0, 3, 1, 2)
+            return channels_first(result.reshape(batch, *out_size, out_channels))
         taps = self._taps(x, kernel, stride, dilation, groups, out_size)
         matrices = weight.reshape(groups, out_per_group, in_per_group, *kernel).transpose(0, 3, 4, 2, 1)
         matrices = matrices.reshape(groups, len(taps), -1, out_per_group)
         result = xp.matmul(taps[0], matrices[:, 0])
         for tap, matrix in zip(taps[1:], matrices.swapaxes(0, 1)[1:], strict=True):
             result += xp.matmul(tap, matrix)
-        result = result.swapaxes(1, 2).reshape(batch, *out_size, out_channels)
-        return result.transpose(0, 3, 1, 2)
+        return channels_first(result.swapaxes(1, 2).reshape(batch, *out_size, out_channels))
 
     def _taps(self, x: Any, kernel: Pair, stride: Pair, dilation: Pair, groups: int, out_size: Pair) -> list[Any]:
         """Return the patches under each tap, (images, groups, pixels, values): one tap, or one for each kernel row."""
@@ -180,14 +180,6 @@ class ConvolutionKernels:
             rows[:, :, first : first + out_size[0]].reshape(batch, groups, out_size[0] * out_size[1], -1)
             for first in first_rows
         ]
-
-    def _windows(self, x: Any, kernel: Pair, stride: Pair, dilation: Pair, out_size: Pair) -> Any:
-        """Yield (i, j, the pixels that kernel element (i, j) meets) of a channels-last array."""
-        for i in range(kernel[0]):
-            for j in range(kernel[1]):
-                rows = slice(i * dilation[0], i * dilation[0] + (out_size[0] - 1) * stride[0] + 1, stride[0])
-                columns = slice(j * dilation[1], j * dilation[1] + (out_size[1] - 1) * stride[1] + 1, stride[1])
-                yield i, j, x[:, rows, columns]
 
 
 def _overlap(length: int, size: int, offset: int, step: int) -> tuple[slice, slice]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
-Pair = tuple[int, int]
+from .windows import Pair, channels_first, channels_last, windows
 
 
 def pooled_length(length: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool) -> int:
@@ -22,7 +21,10 @@ def pooled_length(length: int, kernel: int, stride: int, padding: int, dilation:
 
 
 class PoolingKernels:
-    """Pooling kernels loop over the elements of the window only: each step handles all windows at once."""
+    """Pooling kernels loop over the elements of the window only: each step handles all windows at once.
+
+    Inside, images are channels-last (N, H, W, C), so that each step runs along memory.
+    """
 
     xp: Any
 
@@ -37,14 +39,13 @@ class PoolingKernels:
         lowest = -xp.inf if x.dtype.kind == "f" else xp.iinfo(x.dtype).min
         padded = self._padded(x, kernel, stride, padding, dilation, out_size, lowest)
         best = winner = None
-        for number, window in enumerate(_windows(padded, kernel, stride, dilation, out_size)):
+        for number, (_, _, window) in enumerate(windows(padded, kernel, stride, dilation, out_size)):
             if best is None:
-                best, winner = window.copy(), xp.zeros_like(window, dtype="int32")
+                best, winner = window.copy(), xp.zeros(window.shape, dtype="int32")
             else:
-                better = (window > best) | ((window != window) & (best == best))
-                best = xp.where(better, window, best)
-                winner = xp.where(better, xp.int32(number), winner)
-        return best, winner
+                winner = xp.where((window > best) | (window != window), xp.int32(number), winner)
+                best = xp.maximum(best, window)
+        return channels_first(best), channels_first(winner)
 
     def max_pool2d_scatter(
         self,
@@ -58,39 +59,41 @@ class PoolingKernels:
     ) -> Any:
         """Add each window's value to the input element that won it; returns (N, C, *input_size)."""
         out_size = (values.shape[2], values.shape[3])
-        padded = self._empty_canvas(values, input_size, kernel, stride, padding, dilation, out_size)
-        for number, window in enumerate(_windows(padded, kernel, stride, dilation, out_size)):
+        canvas = self._zeros(values, _canvas_size(input_size, kernel, stride, padding, dilation, out_size))
+        values, winner = channels_last(values), channels_last(winner)
+        for number, (_, _, window) in enumerate(windows(canvas, kernel, stride, dilation, out_size)):
             window += values * (winner == number)
-        return self._cropped(padded, input_size, padding)
+        return channels_first(_interior(canvas, input_size, padding))
 
     def max_pool2d_gather(self, x: Any, winner: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Any:
         """Read from x (N, C, H, W) the element that won each window."""
         out_size = (winner.shape[2], winner.shape[3])
         padded = self._padded(x, kernel, stride, padding, dilation, out_size, 0)
-        result = self.xp.zeros_like(winner, dtype=x.dtype)
-        for number, window in enumerate(_windows(padded, kernel, stride, dilation, out_size)):
+        winner = channels_last(winner)
+        result = self.xp.zeros(winner.shape, dtype=x.dtype)
+        for number, (_, _, window) in enumerate(windows(padded, kernel, stride, dilation, out_size)):
             result += self.xp.where(winner == number, window, 0)
-        return result
+        return channels_first(result)
 
     def avg_pool2d(self, x: Any, kernel: Pair, stride: Pair, padding: Pair, out_size: Pair, divisor: Any) -> Any:
         """Return the sum of every window divided by `divisor`, a number or an array (OH, OW)."""
         padded = self._padded(x, kernel, stride, padding, (1, 1), out_size, 0)
-        wide = "float32" if x.dtype == self.xp.float16 else x.dtype
-        total = None
-        for window in _windows(padded, kernel, stride, (1, 1), out_size):
-            total = window.astype(wide) if total is None else self.xp.add(total, window, out=total)
-        return (total / divisor).astype(x.dtype)
+        dtype = "float32" if x.dtype == self.xp.float16 else x.dtype
+        total = self.xp.zeros((x.shape[0], *out_size, x.shape[1]), dtype=dtype)
+        for _, _, window in windows(padded, kernel, stride, (1, 1), out_size):
+            total += window
+        return (channels_first(total) / divisor).astype(x.dtype)
 
     def avg_pool2d_grad(
         self, grad: Any, input_size: Pair, kernel: Pair, stride: Pair, padding: Pair, divisor: Any
     ) -> Any:
         """Give each window's elements an equal share of its gradient; returns (N, C, *input_size)."""
         out_size = (grad.shape[2], grad.shape[3])
-        share = (grad / divisor).astype(grad.dtype)
-        padded = self._empty_canvas(grad, input_size, kernel, stride, padding, (1, 1), out_size)
-        for window in _windows(padded, kernel, stride, (1, 1), out_size):
+        share = channels_last((grad / divisor).astype(grad.dtype))
+        canvas = self._zeros(grad, _canvas_size(input_size, kernel, stride, padding, (1, 1), out_size))
+        for _, _, window in windows(canvas, kernel, stride, (1, 1), out_size):
             window += share
-        return self._cropped(padded, input_size, padding)
+        return channels_first(_interior(canvas, input_size, padding))
 
     def avg_pool2d_divisor(
         self,
@@ -124,40 +127,23 @@ class PoolingKernels:
         out_size: Pair,
         value: float,
     ) -> Any:
-        """Return x within a border of `value` that is wide enough for every window."""
-        canvas = _canvas_size((x.shape[2], x.shape[3]), kernel, stride, padding, dilation, out_size)
-        if canvas == (x.shape[2], x.shape[3]):
-            return x
-        padded = self._channels_last((x.shape[0], x.shape[1], *canvas), x.dtype)
-        padded[...] = value
-        self._interior(padded, (x.shape[2], x.shape[3]), padding)[...] = x
-        return padded
+        """Return x, channels-last, within a border of `value` that is wide enough for every window."""
+        size = (x.shape[2], x.shape[3])
+        canvas_size = _canvas_size(size, kernel, stride, padding, dilation, out_size)
+        if canvas_size == size:
+            return channels_last(x)
+        canvas = self.xp.full((x.shape[0], *canvas_size, x.shape[1]), value, dtype=x.dtype)
+        _interior(canvas, size, padding)[...] = channels_last(x)
+        return canvas
 
-    def _empty_canvas(
-        self,
-        values: Any,
-        input_size: Pair,
-        kernel: Pair,
-        stride: Pair,
-        padding: Pair,
-        dilation: Pair,
-        out_size: Pair,
-    ) -> Any:
-        canvas = _canvas_size(input_size, kernel, stride, padding, dilation, out_size)
-        padded = self._channels_last((values.shape[0], values.shape[1], *canvas), values.dtype)
-        padded[...] = 0
-        return padded
+    def _zeros(self, like: Any, size: Pair) -> Any:
+        return self.xp.zeros((like.shape[0], *size, like.shape[1]), dtype=like.dtype)
 
-    def _cropped(self, padded: Any, input_size: Pair, padding: Pair) -> Any:
-        return self._interior(padded, input_size, padding)
 
-    def _interior(self, padded: Any, input_size: Pair, padding: Pair) -> Any:
-        top, left = padding
-        return padded[:, :, top : top + input_size[0], left : left + input_size[1]]
-
-    def _channels_last(self, shape: tuple[int, ...], dtype: Any) -> Any:
-        batch, channels, height, width = shape
-        return self.xp.empty((batch, height, width, channels), dtype=dtype).transpose(0, 3, 1, 2)
+def _interior(canvas: Any, size: Pair, padding: Pair) -> Any:
+    """Return the part of a padded channels-last canvas that holds the image."""
+    top, left = padding
+    return canvas[:, top : top + size[0], left : left + size[1]]
 
 
 def _canvas_size(input_size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, out_size: Pair) -> Pair:
@@ -167,12 +153,3 @@ def _canvas_size(input_size: Pair, kernel: Pair, stride: Pair, padding: Pair, di
         for d in (0, 1)
     )
     return rows, columns
-
-
-def _windows(x: Any, kernel: Pair, stride: Pair, dilation: Pair, out_size: Pair) -> Iterator[Any]:
-    """Yield, for each element of the window in row-major order, the view of all elements it meets."""
-    for i in range(kernel[0]):
-        for j in range(kernel[1]):
-            rows = slice(i * dilation[0], i * dilation[0] + (out_size[0] - 1) * stride[0] + 1, stride[0])
-            columns = slice(j * dilation[1], j * dilation[1] + (out_size[1] - 1) * stride[1] + 1, stride[1])
-            yield x[:, :, rows, columns]
