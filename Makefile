@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8
 ARGS   ?=
 
 .DEFAULT_GOAL := help
@@ -49,7 +50,7 @@ compare: $(VENV)/.run ## train both orders and write the report; options: make c
 .PHONY: test
 test: lint ## format, lint, types and all tests; options for pytest: make test ARGS="-k batch_norm"
 	@echo "== tests and the examples in docstrings (pytest)"
-	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 -rsfE $(ARGS)
+	@$(PYTEST) -rsfE $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.test ## format, lint and types, without the tests
@@ -65,7 +66,7 @@ oracle: $(VENV)/.oracle ## install PyTorch and scikit-learn, against which `make
 
 .PHONY: fuzz
 fuzz: $(VENV)/.test ## run the property tests with many more and fresh examples
-	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 -m hypothesis --hypothesis-profile=fuzz $(ARGS)
+	@$(PYTEST) -m hypothesis --hypothesis-profile=fuzz $(ARGS)
 
 .PHONY: import-time
 import-time: $(VENV)/.test ## measure what `import tinygrad_bn` adds to `import numpy`
