@@ -62,8 +62,10 @@ def grad(
     """
     outputs = [outputs] if isinstance(outputs, Value) else list(outputs)
     inputs = [inputs] if isinstance(inputs, Value) else list(inputs)
-    if grad_outputs is None or isinstance(grad_outputs, Value):
-        grad_outputs = [grad_outputs] * len(outputs) if grad_outputs is None else [grad_outputs]
+    if grad_outputs is None:
+        grad_outputs = [None] * len(outputs)
+    elif not isinstance(grad_outputs, list | tuple):
+        grad_outputs = [grad_outputs]
     if len(grad_outputs) != len(outputs):
         raise ArgumentError(explain("grad", f"{len(outputs)} grad_outputs, one per output", str(len(grad_outputs))))
     for tensor in inputs:
