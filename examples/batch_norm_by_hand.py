@@ -1,8 +1,8 @@
 """Batch normalisation by hand, in NumPy, against the operation of this package.
 
-The forward pass keeps what the backward pass needs in a cache, as tutorials do. One thing tutorials often get wrong: mean
-and standard deviation are *statistics*, computed from the batch; only gamma and beta are trained. The gradient still
-flows through both statistics, and that is what makes the backward pass below three lines instead of one.
+The forward pass keeps what the backward pass needs in a cache, as tutorials do. One thing tutorials often get wrong:
+mean and standard deviation are *statistics*, computed from the batch; only gamma and beta are trained. The gradient
+still flows through both statistics: those are the two means that the backward pass below subtracts.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def batch_norm_backward(grad: np.ndarray, cache: Cache) -> tuple[np.ndarray, np.
     normalized, std, gamma = cache
     grad_beta = grad.sum(axis=0)
     grad_gamma = (grad * normalized).sum(axis=0)
-    # The two subtracted means are what flows through the mean and through the variance.
+    # The first mean is what flows through the batch's mean, the second what flows through its variance.
     grad_x = gamma / std * (grad - grad.mean(axis=0) - normalized * (grad * normalized).mean(axis=0))
     return grad_x, grad_gamma, grad_beta
 
@@ -49,9 +49,9 @@ def main() -> int:
     result.backward(grad)
     by_operation = (result.numpy(), *(t.grad.numpy() for t in tensors))
 
-    print("a column before:  mean {:6.3f}, standard deviation {:5.3f}".format(x[:, 0].mean(), x[:, 0].std()))
-    print("a column after:   mean {:6.3f}, standard deviation {:5.3f}".format(output[:, 0].mean(), output[:, 0].std()))
-    print("gamma and beta:        {:6.3f}                     {:5.3f}\n".format(beta[0], gamma[0]))
+    print(f"a column before:  mean {x[:, 0].mean():6.3f}, standard deviation {x[:, 0].std():5.3f}")
+    print(f"a column after:   mean {output[:, 0].mean():6.3f}, standard deviation {output[:, 0].std():5.3f}")
+    print(f"gamma and beta:        {beta[0]:6.3f}                     {gamma[0]:5.3f}\n")
     print(f"{'':24}largest difference (expected below 1e-12)")
     agree = True
     for name, a, b in zip(("output", "grad of x", "grad of gamma", "grad of beta"), by_hand, by_operation, strict=True):

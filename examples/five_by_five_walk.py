@@ -1,10 +1,10 @@
 """A 5 x 5 image through BatchNorm, ReLU and 2 x 2 max pooling, in both sequences, number by number.
 
-A well-known tutorial walks a 5 x 5 image through both sequences, looks at the charts, and finds that ReLU, then BatchNorm,
-then pooling gives "slightly more values in the Y axis". Here is why. For z ~ N(0, 1), ReLU's output has mean
+A well-known tutorial walks a 5 x 5 image through both sequences, looks at the charts, and finds that ReLU, then
+BatchNorm, then pooling gives "slightly more values in the Y axis". Here is why. For z ~ N(0, 1), ReLU's output has mean
 1/sqrt(2 pi) = 0.3989 and standard deviation sqrt(1/2 - 1/(2 pi)) = 0.5838. Normalising that moves its many zeros to
--0.3989 / 0.5838 = -0.683 and stretches everything else by 1 / 0.5838. So the *range* changes and the zeros are gone, and
-the mean of the pooled maxima moves from 1.046 to 1.108.
+-0.3989 / 0.5838 = -0.683 and stretches everything else by 1 / 0.5838. So the *range* changes and the zeros are gone,
+and the mean of the pooled maxima moves from 1.046 to 1.108.
 """
 
 from __future__ import annotations
