@@ -573,10 +573,6 @@ class Tensor(Value):
         """Return the standard deviation over axes: the square root of `var`."""
         return self.var(axis, ddof, keepdims).sqrt()
 
-    def prod(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        """Return the product over axes."""
-        return self._apply(ops.Prod(normalize_axes("prod", axis, self.ndim), keepdims))
-
     def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """Return the maximum over axes; the first maximum takes the gradient."""
         return self._extremum("max", "argmax", axis, keepdims)

@@ -44,7 +44,7 @@ from .elementary import (
 )
 from .matmul import Linear, MatMul
 from .pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d, PoolWindow
-from .reduction import AnyAll, ArgExtremum, LogSumExp, Mean, Prod, Sum, TakeAlongAxis
+from .reduction import AnyAll, ArgExtremum, LogSumExp, Mean, Sum, TakeAlongAxis
 from .selection import Where, where
 from .shape import (
     Alias,
@@ -115,7 +115,6 @@ __all__ = [
     "ParametricReLU",
     "PoolWindow",
     "Power",
-    "Prod",
     "Remainder",
     "Reshape",
     "Rsqrt",

@@ -49,25 +49,6 @@ class Mean(_Reduction):
         return ((self.spread(grad, self.shape) / count).broadcast_to(self.shape),)
 
 
-class Prod(_Reduction):
-    """The product; its derivative divides by the element, so it needs elements other than 0."""
-
-    name = "prod"
-
-    def forward(self, kernels: Any, x: Any) -> Any:
-        return kernels.prod(x, self.axes, self.keepdims)
-
-    def retained_inputs(self) -> Sequence[int]:
-        return (0,)
-
-    def retains_output(self) -> bool:
-        return True
-
-    def backward(self, grad: Any, inputs: Sequence[Any], output: Any) -> Sequence[Any]:
-        x = inputs[0]
-        return (self.spread(grad * output, x.shape) / x,)
-
-
 class AnyAll(_Reduction):
     """Whether any, or all, elements are true.
 

@@ -26,9 +26,6 @@ class ReductionKernels:
             return (total / count).astype("float16")
         return self.xp.sum(x, axis=axes, keepdims=keepdims) / count
 
-    def prod(self, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
-        return self.xp.prod(x, axis=axes, keepdims=keepdims)
-
     def any(self, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
         return self.xp.any(x, axis=axes, keepdims=keepdims)
 
