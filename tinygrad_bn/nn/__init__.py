@@ -1,0 +1,102 @@
+"""Building blocks: modules, layers, blocks that know their order, models. PyTorch's names, defaults and state keys."""
+
+from . import init
+from .activation import (
+    ACTIVATIONS,
+    CELU,
+    ELU,
+    GELU,
+    SELU,
+    Activation,
+    Arctan,
+    Erf,
+    Hardsigmoid,
+    Hardswish,
+    Hardtanh,
+    Identity,
+    LeakyReLU,
+    LeCunTanh,
+    Mish,
+    PenalizedTanh,
+    PReLU,
+    ReLU,
+    ReLU6,
+    RReLU,
+    ShiftedTanh,
+    Sigmoid,
+    SiLU,
+    Softplus,
+    Softsign,
+    Tanh,
+    activation,
+)
+from .block import ConvBlock, LinearBlock
+from .container import ModuleList, Sequential
+from .convolution import Conv2d, ConvTranspose2d
+from .dropout import Dropout
+from .linear import Linear
+from .loss import CrossEntropyLoss, MSELoss
+from .models import SmallCNN
+from .module import Module
+from .normalization import BatchNorm1d, BatchNorm2d
+from .order import ORDERS, canonical_order, parse_order
+from .parameter import Parameter
+from .pooling import AdaptiveAvgPool2d, AvgPool2d, Flatten, MaxPool2d
+from .summary import ModuleRow, Summary
+from .undisturbed import undisturbed
+
+__all__ = [
+    "ACTIVATIONS",
+    "CELU",
+    "ELU",
+    "GELU",
+    "ORDERS",
+    "SELU",
+    "Activation",
+    "AdaptiveAvgPool2d",
+    "Arctan",
+    "AvgPool2d",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "Conv2d",
+    "ConvBlock",
+    "ConvTranspose2d",
+    "CrossEntropyLoss",
+    "Dropout",
+    "Erf",
+    "Flatten",
+    "Hardsigmoid",
+    "Hardswish",
+    "Hardtanh",
+    "Identity",
+    "LeCunTanh",
+    "LeakyReLU",
+    "Linear",
+    "LinearBlock",
+    "MSELoss",
+    "MaxPool2d",
+    "Mish",
+    "Module",
+    "ModuleList",
+    "ModuleRow",
+    "PReLU",
+    "Parameter",
+    "PenalizedTanh",
+    "RReLU",
+    "ReLU",
+    "ReLU6",
+    "Sequential",
+    "ShiftedTanh",
+    "SiLU",
+    "Sigmoid",
+    "SmallCNN",
+    "Softplus",
+    "Softsign",
+    "Summary",
+    "Tanh",
+    "activation",
+    "canonical_order",
+    "init",
+    "parse_order",
+    "undisturbed",
+]

@@ -1,0 +1,120 @@
+"""Containers: modules that hold other modules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Self, overload
+
+from ..checks import as_index
+from ..errors import OutOfBoundsError, explain
+from .module import Module, check_module
+
+
+class _Indexed(Module):
+    """Children in an order, reached by position."""
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __iter__(self) -> Iterator[Module]:
+        return self.children()
+
+    @overload
+    def __getitem__(self, index: int) -> Module: ...
+    @overload
+    def __getitem__(self, index: slice) -> Self: ...
+    def __getitem__(self, index: int | slice) -> Module | Self:
+        if isinstance(index, slice):
+            return self._sliced(dict(list(self.named_children())[index]))
+        return list(self.children())[self._position(index)]
+
+    def __setitem__(self, index: int, module: Module) -> None:
+        name = list(self._modules)[self._position(index)]
+        self.add_module(name, check_module(type(self).__name__, module))
+
+    def _sliced(self, children: Mapping[str, Module]) -> Self:
+        raise NotImplementedError
+
+    def _position(self, index: int) -> int:
+        position = as_index(type(self).__name__, "the position", index)
+        if not -len(self) <= position < len(self):
+            raise OutOfBoundsError(
+                explain(type(self).__name__, f"a position in a container of {len(self)}", str(index))
+            )
+        return position
+
+    def append(self, module: Module) -> Self:
+        """Add a module at the end; returns the container."""
+        self.add_module(str(len(self)), check_module(type(self).__name__, module))
+        return self
+
+    def extend(self, modules: Iterable[Module]) -> Self:
+        """Add several modules at the end; returns the container."""
+        for module in modules:
+            self.append(module)
+        return self
+
+
+class Sequential(_Indexed):
+    """Modules applied one after the other.
+
+    Args:
+        modules: the modules, named "0", "1", ...; or one mapping from names to modules.
+
+    Slicing gives a Sequential of the same modules, which keep the names they have in drawings.
+
+    >>> from tinygrad_bn import nn
+    >>> nn.Sequential(nn.Linear(4, 8), nn.Tanh())
+    Sequential(
+      (0): Linear(in_features=4, out_features=8, bias=True)
+      (1): Tanh()
+    )
+    """
+
+    def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
+        super().__init__()
+        if len(modules) == 1 and isinstance(modules[0], Mapping):
+            named: Iterable[tuple[str, Any]] = modules[0].items()
+        else:
+            named = ((str(position), module) for position, module in enumerate(modules))
+        for name, module in named:
+            self.add_module(name, check_module(f"Sequential, position {name}", module))
+
+    def forward(self, input: Any) -> Any:
+        """Return the output of the last module."""
+        for module in self.children():
+            input = module(input)
+        return input
+
+    def _sliced(self, children: Mapping[str, Module]) -> Self:
+        part = Sequential()
+        part._modules.update(children)
+        return part  # type: ignore[return-value]
+
+
+class ModuleList(_Indexed):
+    """Modules in a list, for a `forward` that goes through them itself.
+
+    Args:
+        modules: the modules.
+    """
+
+    def __init__(self, modules: Iterable[Module] = ()) -> None:
+        super().__init__()
+        self.extend(modules)
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """Add a child; in drawings it is named after the list as well, since the list itself is never called."""
+        super().add_module(name, module)
+        if module is not None and self._scope_name != type(self).__name__:
+            module._set_scope_name(f"{self._scope_name}/{name}")
+
+    def _set_scope_name(self, name: str) -> None:
+        super()._set_scope_name(name)
+        for position, child in self.named_children():
+            child._set_scope_name(f"{name}/{position}")
+
+    def _sliced(self, children: Mapping[str, Module]) -> Self:
+        part = ModuleList()
+        part._modules.update(children)
+        return part  # type: ignore[return-value]

@@ -1,0 +1,88 @@
+"""Stochastic gradient descent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..creation import zeros_like
+from ..errors import ArgumentError, explain
+from ..kernels import kernels_of
+from ..tensor import Tensor
+from .optimizer import Group, Optimizer, Parameters, check_number
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent with momentum, in PyTorch's form (Sutskever et al. 2013).
+
+        g = gradient + weight_decay * parameter
+        v = momentum * v + (1 - dampening) * g        (in the first step v = g)
+        parameter -= lr * v                           (with nesterov: lr * (g + momentum * v))
+
+    Args:
+        params: see `Optimizer`.
+        lr: learning rate, > 0.
+        momentum: in [0, 1).
+        dampening: in [0, 1].
+        weight_decay: >= 0.
+        nesterov: look ahead along the velocity; needs momentum and no dampening.
+
+    >>> import tinygrad_bn as tg
+    >>> w = tg.tensor([1.0], requires_grad=True)
+    >>> optimizer = SGD([w], lr=0.1)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> round(w.item(), 6)
+    0.8
+    """
+
+    buffers = ("momentum_buffer",)
+
+    def __init__(
+        self,
+        params: Parameters,
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "dampening": dampening,
+            "weight_decay": weight_decay,
+            "nesterov": nesterov,
+        }
+        super().__init__(params, defaults)
+
+    def check_settings(self, group: Group) -> None:
+        """Raise if a group's settings are out of range or do not go together."""
+        super().check_settings(group)
+        check_number("SGD", "momentum", group["momentum"], minimum=0.0, below=1.0)
+        check_number("SGD", "dampening", group["dampening"], minimum=0.0)
+        if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):
+            raise ArgumentError(
+                explain(
+                    "SGD",
+                    "momentum > 0 and dampening 0 with nesterov",
+                    f"momentum={group['momentum']}, dampening={group['dampening']}",
+                )
+            )
+
+    def update(self, parameter: Tensor, group: Group, state: dict[str, Any]) -> None:
+        """Change one parameter."""
+        velocity = state.get("momentum_buffer")
+        first = velocity is None
+        if first and group["momentum"] != 0:
+            velocity = state["momentum_buffer"] = zeros_like(parameter)
+        kernels_of(parameter.device).sgd(
+            parameter.data,
+            parameter.grad.data,
+            None if velocity is None or group["momentum"] == 0 else velocity.data,
+            group["lr"],
+            group["momentum"],
+            group["dampening"],
+            group["weight_decay"],
+            group["nesterov"],
+            first,
+        )
