@@ -100,15 +100,15 @@ class ConvolutionKernels:
         batch, out_channels, *out_size = grad.shape
         in_per_group, out_per_group = x.shape[1] // groups, out_channels // groups
         last = xp.ascontiguousarray(channels_last(grad))
-        if in_per_group == 1:
+        if in_per_group == 1 and groups > 1:
             result = xp.empty((*kernel, groups, out_per_group), dtype=x.dtype)
             per_group = last.reshape(batch, *out_size, groups, out_per_group)
             for i, j, window in windows(spread, kernel, stride, dilation, (out_size[0], out_size[1])):
                 result[i, j] = (window[..., None] * per_group).sum(axis=(0, 1, 2))
             return xp.ascontiguousarray(result.transpose(2, 3, 0, 1)).reshape(out_channels, 1, *kernel)
         taps = self._taps(spread, kernel, stride, dilation, groups, (out_size[0], out_size[1]))
-        images = taps[0].shape[0]
-        per_image = last.reshape(images, -1, groups, out_per_group).swapaxes(1, 2)
+        images, _, pixels, _ = taps[0].shape
+        per_image = last.reshape(images, pixels, groups, out_per_group).swapaxes(1, 2)
         products = [xp.matmul(tap.swapaxes(-1, -2), per_image).sum(axis=0) for tap in taps]
         result = xp.stack(products, axis=1).reshape(groups, *kernel, in_per_group, out_per_group)
         return xp.ascontiguousarray(result.transpose(0, 4, 3, 1, 2)).reshape(out_channels, in_per_group, *kernel)
@@ -136,7 +136,7 @@ class ConvolutionKernels:
             output_length(x.shape[2], kernel[1], stride[1], (0, 0), dilation[1]),
         )
         batch = x.shape[0]
-        if in_per_group == 1:
+        if in_per_group == 1 and groups > 1:
             per_group = weight.reshape(groups, out_per_group, *kernel)
             result = xp.zeros((batch, *out_size, groups, out_per_group), dtype=x.dtype)
             for i, j, window in windows(x, kernel, stride, dilation, out_size):
@@ -169,15 +169,17 @@ class ConvolutionKernels:
             strides = (s_batch, *steps, s_channel * in_per_group, s_channel)
             view = self.xp.lib.stride_tricks.as_strided(x, shape, strides)
             patches = view.transpose(5, 0, 1, 2, 3, 4, 6)
-            return [patches.reshape(1, groups, batch * out_size[0] * out_size[1], -1)]
+            values = kernel[0] * kernel[1] * in_per_group
+            return [patches.reshape(1, groups, batch * out_size[0] * out_size[1], values)]
         shape = (batch, height, out_size[1], kernel[1], groups, in_per_group)
         strides = (s_batch, s_row, s_column, s_column * dilation[1], s_channel * in_per_group, s_channel)
         view = self.xp.lib.stride_tricks.as_strided(x, shape, strides)
         rows = self.xp.ascontiguousarray(view.transpose(0, 4, 1, 2, 3, 5))
-        rows = rows.reshape(batch, groups, height, out_size[1], -1)
+        values = kernel[1] * in_per_group
+        rows = rows.reshape(batch, groups, height, out_size[1], values)
         first_rows = [i * dilation[0] for i in range(kernel[0])]
         return [
-            rows[:, :, first : first + out_size[0]].reshape(batch, groups, out_size[0] * out_size[1], -1)
+            rows[:, :, first : first + out_size[0]].reshape(batch, groups, out_size[0] * out_size[1], values)
             for first in first_rows
         ]
 

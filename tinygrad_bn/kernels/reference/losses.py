@@ -59,7 +59,9 @@ class LossKernels:
         log_probability = self.log_softmax(x, 1)
         spread = self.xp.expand_dims(grad, 1)
         total = target.sum(axis=1, keepdims=True)
-        return (self.xp.exp(log_probability) * total - target) * spread, -log_probability * spread
+        # A target that counts nothing gets no gradient, also where the mean over no targets at all divides by 0.
+        counted = self.xp.where((target != 0).any(axis=1, keepdims=True), spread, 0.0)
+        return (self.xp.exp(log_probability) * total - target) * counted, -log_probability * spread
 
     def _weighted(self, target: Any, log_probability: Any) -> Any:
         return self.xp.where(target == 0, 0.0, target * log_probability)
