@@ -56,7 +56,7 @@ def batch_norm(
         raise ArgumentError(explain("batch_norm", "both running_mean and running_var, or neither", "one of them"))
     if not eps > 0:
         raise ArgumentError(explain("batch_norm", "eps > 0", repr(eps)))
-    flat = x if x.ndim in (2, 4) else x.reshape(x.shape[0], x.shape[1], -1, 1)
+    flat = x if x.ndim in (2, 4) else x.reshape(x.shape[0], x.shape[1], math.prod(x.shape[2:]), 1)
     if training:
         result = _train(flat, running_mean, running_var, weight, bias, momentum, eps)
     elif running_mean is None or running_var is None:

@@ -36,43 +36,33 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     for d, (before, after) in enumerate(widths):
         if input.shape[d] + before + after < 0 or -before > input.shape[d] or -after > input.shape[d]:
             raise ShapeError(explain("pad", f"cropping at most {input.shape[d]} of axis {d}", f"{(before, after)}"))
-    cropped = (
-        input[
-            tuple(
-                slice(max(0, -before), n - max(0, -after))
-                for n, (before, after) in zip(input.shape, widths, strict=True)
-            )
-        ]
-        if any(min(w) < 0 for w in widths)
-        else input
+    if mode != "constant":
+        result = input
+        for d, (before, after) in enumerate(widths):
+            if before or after:
+                index = _source_index(mode, input.shape[d], before, after)
+                result = result[(slice(None),) * d + (input.device.from_host(index),)]
+        return result
+    inside = tuple(
+        slice(max(0, -before), n - max(0, -after)) for n, (before, after) in zip(input.shape, widths, strict=True)
     )
+    cropped = input[inside] if any(min(w) < 0 for w in widths) else input
     added = [(max(0, before), max(0, after)) for before, after in widths]
-    if not any(sum(w) for w in added):
-        return cropped
-    if mode == "constant":
-        return cropped.pad(added, 0.0 if value is None else value)
-    for d, (before, after) in enumerate(added):
-        if before or after:
-            index = _source_index(mode, cropped.shape[d], before, after)
-            cropped = cropped[(slice(None),) * d + (cropped.device.from_host(index),)]
-    return cropped
+    return cropped.pad(added, 0.0 if value is None else value) if any(sum(w) for w in added) else cropped
 
 
 def _source_index(mode: str, length: int, before: int, after: int) -> np.ndarray:
+    """Return which element of an axis each element of the padded axis repeats (PyTorch's rules)."""
     position = np.arange(-before, length + after)
-    limit = {"reflect": length - 1, "circular": length, "replicate": None}[mode]
+    first, end = max(0, -before), length - max(0, -after)  # what cropping leaves
+    limit = {"reflect": length - 1, "circular": end - first, "replicate": None}[mode]
     if length == 0 or (limit is not None and max(before, after) > limit):
         raise ShapeError(
-            explain(
-                "pad",
-                f"amounts of at most {limit} for mode {mode!r} and length {length}",
-                f"{(before, after)}",
-            )
+            explain("pad", f"amounts of at most {limit} for mode {mode!r} and length {length}", f"{(before, after)}")
         )
     if mode == "replicate":
         return np.clip(position, 0, length - 1)
     if mode == "circular":
-        wrapped: np.ndarray = position % length
+        wrapped: np.ndarray = first + (position - first) % (end - first)
         return wrapped
-    reflected: np.ndarray = (length - 1) - np.abs((length - 1) - np.abs(position))
-    return reflected
+    return (length - 1) - np.abs((length - 1) - np.abs(position))

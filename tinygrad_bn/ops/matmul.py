@@ -38,8 +38,7 @@ class Linear(FusedOp):
     name = "linear"
 
     def forward(self, kernels: Any, x: Any, weight: Any, bias: Any) -> Any:
-        flat = x.reshape(-1, x.shape[-1])
-        result = kernels.matmul(flat, weight.T)
+        result = kernels.matmul(_rows(x), weight.T)
         if bias is not None:
             result += bias
         return result.reshape(*x.shape[:-1], weight.shape[0])
@@ -49,9 +48,9 @@ class Linear(FusedOp):
 
     def backward_arrays(self, kernels: Any, grad: Any, inputs: Sequence[Any], output: Any) -> Sequence[Any]:
         x, weight, _ = inputs
-        flat = grad.reshape(-1, grad.shape[-1])
+        flat = _rows(grad)
         grad_x = kernels.matmul(flat, weight).reshape(x.shape) if self.needs[0] else None
-        grad_weight = kernels.matmul(flat.T, x.reshape(-1, x.shape[-1])) if self.needs[1] else None
+        grad_weight = kernels.matmul(flat.T, _rows(x)) if self.needs[1] else None
         return grad_x, grad_weight, kernels.sum(flat, (0,), False) if self.needs[2] else None
 
     def expand(self, x: Any, weight: Any, bias: Any) -> Any:
@@ -60,3 +59,8 @@ class Linear(FusedOp):
 
     def flops(self, input_shapes: Sequence[tuple[int, ...]], output_shape: tuple[int, ...]) -> int:
         return 2 * math.prod(output_shape) * input_shapes[1][1]
+
+
+def _rows(x: Any) -> Any:
+    """Return an array (..., n) as (rows, n), also where n is 0."""
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
