@@ -28,7 +28,7 @@ def test_tags_describe_the_function(name: str) -> None:
     for limit, found in ((activation.left, values[0]), (activation.right, values[-1])):
         assert found == pytest.approx(limit, abs=1e-7) if math.isfinite(limit) else abs(found) > 1e6
     assert activation.monotone == bool((np.diff(values) >= -1e-12).all())
-    assert np.abs(slopes).max() == pytest.approx(activation.lipschitz, rel=1e-6)
+    assert np.abs(slopes).max() == pytest.approx(activation.lipschitz, rel=1e-4)
 
 
 def test_bounded_ones_are_those_of_the_paper_and_their_kin() -> None:
