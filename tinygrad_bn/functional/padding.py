@@ -60,9 +60,11 @@ def _source_index(mode: str, length: int, before: int, after: int) -> np.ndarray
         raise ShapeError(
             explain("pad", f"amounts of at most {limit} for mode {mode!r} and length {length}", f"{(before, after)}")
         )
+    source: np.ndarray
     if mode == "replicate":
-        return np.clip(position, 0, length - 1)
-    if mode == "circular":
-        wrapped: np.ndarray = first + (position - first) % (end - first)
-        return wrapped
-    return (length - 1) - np.abs((length - 1) - np.abs(position))
+        source = np.clip(position, 0, length - 1)
+    elif mode == "circular":
+        source = first + (position - first) % (end - first)
+    else:
+        source = (length - 1) - np.abs((length - 1) - np.abs(position))
+    return source
