@@ -36,7 +36,7 @@ from .convolution import Conv2d, ConvTranspose2d
 from .dropout import Dropout
 from .linear import Linear
 from .loss import CrossEntropyLoss, MSELoss
-from .models import SmallCNN
+from .models import MLP, MODELS, VGG, MobileNet, ResidualBlock, ResNet, SmallCNN, build_model
 from .module import Module
 from .normalization import BatchNorm1d, BatchNorm2d
 from .order import ORDERS, canonical_order, parse_order
@@ -50,8 +50,11 @@ __all__ = [
     "CELU",
     "ELU",
     "GELU",
+    "MLP",
+    "MODELS",
     "ORDERS",
     "SELU",
+    "VGG",
     "Activation",
     "AdaptiveAvgPool2d",
     "Arctan",
@@ -76,6 +79,7 @@ __all__ = [
     "MSELoss",
     "MaxPool2d",
     "Mish",
+    "MobileNet",
     "Module",
     "ModuleList",
     "ModuleRow",
@@ -85,6 +89,8 @@ __all__ = [
     "RReLU",
     "ReLU",
     "ReLU6",
+    "ResNet",
+    "ResidualBlock",
     "Sequential",
     "ShiftedTanh",
     "SiLU",
@@ -95,6 +101,7 @@ __all__ = [
     "Summary",
     "Tanh",
     "activation",
+    "build_model",
     "canonical_order",
     "init",
     "parse_order",

@@ -16,7 +16,7 @@ from .convolution import Conv2d, Size
 from .linear import Linear
 from .module import Module, check_module
 from .normalization import BatchNorm1d, BatchNorm2d
-from .order import parse_order
+from .order import OrderLike, parse_order
 
 ActivationLike = str | Callable[[], Module]
 NormLike = Callable[[int], Module]
@@ -30,24 +30,33 @@ class _Block(Sequential):
         weight_name: str,
         weight: Module,
         features: tuple[int, int],
-        order: str,
+        order: OrderLike,
         activation: ActivationLike,
         norm: NormLike,
     ) -> None:
         parts = parse_order(order)
+        position = parts.index("weight")
         # What stands before the weight layer sees its input channels, what stands behind it its output channels.
-        channels = features[0] if "norm" in parts[: parts.index("weight")] else features[1]
-        children = {}
-        for part in parts:
-            if part == "weight":
-                children[weight_name] = weight
-            elif part == "norm":
-                children["norm"] = check_module("norm", norm(channels))
-            else:
-                act = make_activation(activation) if isinstance(activation, str) else activation()
-                children["act"] = check_module("activation", act)
-        super().__init__(children)
+        super().__init__(
+            {
+                **make_parts(parts[:position], features[0], activation, norm),
+                weight_name: weight,
+                **make_parts(parts[position + 1 :], features[1], activation, norm),
+            }
+        )
         self.order = order
+
+
+def make_parts(parts: tuple[str, ...], channels: int, activation: ActivationLike, norm: NormLike) -> dict[str, Module]:
+    """Return new modules for the parts "norm" and "act" by name, in their order."""
+    modules = {}
+    for part in parts:
+        if part == "norm":
+            modules[part] = check_module("norm", norm(channels))
+        else:
+            made = make_activation(activation) if isinstance(activation, str) else activation()
+            modules[part] = check_module("activation", made)
+    return modules
 
 
 class ConvBlock(_Block):
@@ -58,7 +67,7 @@ class ConvBlock(_Block):
 
     Args:
         in_channels, out_channels, kernel_size, stride, padding, dilation, groups: of the convolution.
-        order: a word of `nn.ORDERS`, such as "convention", "swap" or "norm-weight-act".
+        order: a word of `nn.ORDERS`, such as "convention", "swap" or "norm-weight-act"; or a tuple of parts.
         activation: a function's name, or something that makes a module, such as `nn.Tanh`.
         bias: whether the convolution has a bias.
         norm: makes the normalisation from its number of channels: in_channels where it comes before the
@@ -81,7 +90,7 @@ class ConvBlock(_Block):
         padding: Size | str = 0,
         dilation: Size = 1,
         groups: int = 1,
-        order: str = "convention",
+        order: OrderLike = "convention",
         activation: ActivationLike = "relu",
         bias: bool = True,
         norm: NormLike = BatchNorm2d,
@@ -104,7 +113,7 @@ class LinearBlock(_Block):
         self,
         in_features: int,
         out_features: int,
-        order: str = "convention",
+        order: OrderLike = "convention",
         activation: ActivationLike = "relu",
         bias: bool = True,
         norm: NormLike = BatchNorm1d,

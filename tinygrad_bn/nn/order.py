@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from ..errors import unknown_choice
+from ..errors import ArgumentError, explain, unknown_choice
+
+OrderLike = str | tuple[str, ...]
+
+PARTS = ("weight", "norm", "act")
 
 ALIASES: dict[str, str] = {
     "convention": "weight-norm-act",
@@ -29,21 +33,30 @@ ORDERS: dict[str, tuple[str, ...]] = {
 """Every word for an order, and the parts it stands for, first one first."""
 
 
-def parse_order(order: str) -> tuple[str, ...]:
+def parse_order(order: OrderLike) -> tuple[str, ...]:
     """Return the parts of an order ("weight", "norm", "act"), first one first.
 
-    >>> parse_order("swap")
-    ('weight', 'act', 'norm')
+    Args:
+        order: a word of `ORDERS`; or the parts themselves, "weight" once and the others at most once, for a block that
+            does without one of them.
+
+    >>> parse_order("swap"), parse_order(("weight", "norm"))
+    (('weight', 'act', 'norm'), ('weight', 'norm'))
 
     Raises:
         ArgumentError: it is no order; the message lists them.
     """
+    if isinstance(order, tuple):
+        parts = tuple(part for part in PARTS if part in order)
+        if "weight" not in parts or len(parts) != len(order):
+            raise ArgumentError(explain("order", "'weight' once, 'norm' and 'act' at most once", repr(order)))
+        return order
     if not isinstance(order, str) or order not in ORDERS:
         raise unknown_choice("order", "the order", order, ORDERS)
     return ORDERS[order]
 
 
-def canonical_order(order: str) -> str:
+def canonical_order(order: OrderLike) -> str:
     """Return the one full word for an order.
 
     >>> canonical_order("convention")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from ...checks import as_index
-from ...errors import ShapeError, explain
 from ...tensor import Tensor
 from ..block import ActivationLike, ConvBlock, LinearBlock
 from ..container import Sequential
 from ..linear import Linear
 from ..module import Module
+from ..order import OrderLike
 from ..pooling import Flatten, MaxPool2d
+from .arguments import image_shape
 
 HIDDEN = 128
 
@@ -40,15 +40,12 @@ class SmallCNN(Module):
         num_classes: int = 10,
         image_size: int = 28,
         width: int = 32,
-        order: str = "convention",
+        order: OrderLike = "convention",
         activation: ActivationLike = "relu",
         bias: bool = True,
     ) -> None:
         super().__init__()
-        size = as_index("SmallCNN", "image_size", image_size)
-        if size < 4:
-            raise ShapeError(explain("SmallCNN", "image_size of at least 4, for two poolings", str(size)))
-        self.input_shape = (in_channels, size, size)
+        self.input_shape = image_shape("SmallCNN", in_channels, image_size, at_least=4)
 
         def block(inputs: int, outputs: int) -> ConvBlock:
             return ConvBlock(inputs, outputs, 3, padding=1, order=order, activation=activation, bias=bias)
@@ -61,7 +58,7 @@ class SmallCNN(Module):
             block(2 * width, 2 * width),
             MaxPool2d(2),
         )
-        pixels = (size // 4) ** 2
+        pixels = (image_size // 4) ** 2
         self.classifier = Sequential(
             Flatten(),
             LinearBlock(2 * width * pixels, HIDDEN, order, activation, bias),
