@@ -10,9 +10,7 @@ from typing import NoReturn
 
 from .errors import TinygradBNError
 
-DESCRIPTION = (
-    "Does BatchNorm belong before or after the activation? Train both, and read the answer on one page."
-)
+DESCRIPTION = "Does BatchNorm belong before or after the activation? Train both, and read the answer on one page."
 INTERRUPTED = 130
 
 

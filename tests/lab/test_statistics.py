@@ -75,7 +75,7 @@ def test_degenerate_differences_have_no_interval_and_say_why(differences: list[f
 
 
 def pairs_of(differences: list[float], base: float = 80.0) -> statistics.PairedComparison:
-    first = {seed: base for seed in range(len(differences))}
+    first = dict.fromkeys(range(len(differences)), base)
     second = {seed: base + difference for seed, difference in enumerate(differences)}
     return statistics.compare_pairs("convention", "swap", first, second)
 

@@ -100,9 +100,7 @@ def test_fixed_histogram_is_numpys(low_high: tuple[float, float]) -> None:
     generator = np.random.default_rng(0)
     edges = np.linspace(low, high, 49)
     # Values exactly on edges, and their neighbours, are where rounding would show.
-    values = np.concatenate(
-        [generator.uniform(low, high, 3000), edges, np.nextafter(edges, low), [low, high]]
-    )
+    values = np.concatenate([generator.uniform(low, high, 3000), edges, np.nextafter(edges, low), [low, high]])
     histogram = FixedHistogram(1, 48, low, high)
     for batch in np.split(values[None], [10, 900, 3010], axis=1):
         histogram.update(batch)

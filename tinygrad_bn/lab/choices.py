@@ -1,22 +1,32 @@
-def models():
-    return ["small_cnn"]
+"""The words that a config may use, read from the floors below so that there is one list of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .. import data, functional, nn
 
 
-def datasets():
-    return ["fashion_mini", "digits"]
+def models() -> Sequence[str]:
+    """Names of the networks."""
+    return list(nn.MODELS)
 
 
-def schedules():
+def datasets() -> Sequence[str]:
+    """Names of the data sets."""
+    return list(data.LOADERS)
+
+
+def schedules() -> Sequence[str]:
+    """How the learning rate changes over the training."""
     return ["constant", "cosine"]
 
 
-def orders():
-    return ["convention", "swap", "preact"]
+def activations() -> Sequence[str]:
+    """Names of the activation functions."""
+    return list(functional.ACTIVATIONS)
 
 
-def activations():
-    return ["tanh", "softsign", "relu"]
-
-
-def canonical_order(o):
-    return o
+def orders() -> Sequence[str]:
+    """Words for the order of weight, BatchNorm and activation."""
+    return list(nn.ORDERS)

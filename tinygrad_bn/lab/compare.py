@@ -13,10 +13,10 @@ from .comparison import Comparison
 from .config import CompareConfig, RunConfig
 from .executor import default_jobs, execute
 from .graphs import draw_graphs
-from .models import build_model
 from .progress import Progress, Silent
 from .report import write_report
 from .runfolder import RunFolder, write_json
+from .training import build_model
 
 MakeProgress = Callable[[int, int], Progress]
 
@@ -52,6 +52,8 @@ def compare(
         raise ArgumentError(explain("compare", "out to be a folder", f"the file {root}"))
     root.mkdir(parents=True, exist_ok=True)
     write_json(root / "config.json", config.to_dict())
+    comparison = Comparison(root)
+    draw_graphs(comparison)
 
     runs = config.runs()
     waiting = [run for run in runs if not RunFolder(root, run).is_done]
@@ -65,8 +67,6 @@ def compare(
 
         execute(root, waiting, jobs, poll, ended)
 
-    comparison = Comparison(root)
-    draw_graphs(comparison)
     write_report(comparison)
     return comparison
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ..errors import ArgumentError, DataError, explain, unknown_choice
+from ..nn import canonical_order
 from . import choices
 
 # Part of every fingerprint: raise it when the same config no longer means the same training.
@@ -49,9 +50,9 @@ class TrainingConfig:
     """
 
     model: str = _option("small_cnn", "network", choices=choices.models)
-    width: int = _option(16, "channels of the first layer (units of a hidden layer for mlp)", at_least=1)
+    width: int = _option(8, "channels of the first layer; units of a hidden layer in mlp", at_least=1)
     dataset: str = _option("fashion_mini", "data set", choices=choices.datasets)
-    epochs: int = _option(4, "passes over the training set", at_least=1)
+    epochs: int = _option(5, "passes over the training set", at_least=1)
     batch_size: int = _option(64, "images per step", at_least=2)
     learning_rate: float = _option(0.05, "learning rate of the first step", above=0.0, flags=("--lr",))
     schedule: str = _option("cosine", "how the learning rate changes", choices=choices.schedules)
@@ -93,9 +94,7 @@ class TrainingConfig:
                 raise unknown_choice(where, "field", name, types)
         missing = [name for name in types if name not in content]
         if missing:
-            raise DataError(
-                explain(where, f"every field of {cls.__name__}", f"none called {', '.join(missing)}")
-            )
+            raise DataError(explain(where, f"every field of {cls.__name__}", f"none called {', '.join(missing)}"))
         return cls(**content)
 
     @classmethod
@@ -160,11 +159,9 @@ class CompareConfig(TrainingConfig):
             if len(set(values)) != len(values) or not values:
                 got = f"{', '.join(map(str, values)) or 'none'}"
                 raise ArgumentError(explain("config", f"{name} to be at least one, each named once", got))
-        if len({choices.canonical_order(order) for order in self.orders}) != len(self.orders):
+        if len({canonical_order(order) for order in self.orders}) != len(self.orders):
             expected = "orders that differ from each other"
-            raise ArgumentError(
-                explain("config", expected, ", ".join(self.orders), "two names mean the same order")
-            )
+            raise ArgumentError(explain("config", expected, ", ".join(self.orders), "two names mean the same order"))
 
     def runs(self) -> list[RunConfig]:
         """All runs, pairs next to each other, so that an interrupted comparison has whole pairs."""

@@ -81,17 +81,13 @@ def attempt(root: Path, config: RunConfig) -> bool:
     folder = RunFolder(root, config)
     try:
         train_in_folder(folder)
-    except Exception as error:  # a failed run is recorded and must not stop the others
-        folder.write_error(
-            {"type": type(error).__name__, "message": str(error), "traceback": traceback.format_exc()}
-        )
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is recorded and does not stop the other runs
+        folder.write_error({"type": type(error).__name__, "message": str(error), "traceback": traceback.format_exc()})
         return False
     return True
 
 
-def _execute_in_processes(
-    root: Path, configs: Sequence[RunConfig], jobs: int, on_poll: OnPoll, on_end: OnEnd
-) -> None:
+def _execute_in_processes(root: Path, configs: Sequence[RunConfig], jobs: int, on_poll: OnPoll, on_end: OnEnd) -> None:
     context = multiprocessing.get_context("spawn")
     waiting = list(reversed(configs))
     running: dict[SpawnProcess, RunConfig] = {}
@@ -99,9 +95,7 @@ def _execute_in_processes(
         while waiting or running:
             while waiting and len(running) < jobs:
                 config = waiting.pop()
-                process = context.Process(
-                    target=_work, args=(str(root), config), name=config.label, daemon=True
-                )
+                process = context.Process(target=_work, args=(str(root), config), name=config.label, daemon=True)
                 with _one_thread_each():
                     process.start()
                 running[process] = config

@@ -40,9 +40,7 @@ def difference_figure(comparison: Comparison) -> str:
     for height, (_, pair) in enumerate(reversed(rows)):
         colour = _colour(comparison, pair.second)
         spread = np.linspace(-0.16, 0.16, pair.pairs) if pair.pairs > 1 else np.zeros(1)
-        axes.plot(
-            pair.differences, height + spread, "o", color=colour, alpha=0.55, markersize=5, markeredgewidth=0
-        )
+        axes.plot(pair.differences, height + spread, "o", color=colour, alpha=0.55, markersize=5, markeredgewidth=0)
         if pair.interval is not None:
             axes.plot(pair.interval, (height, height), "-", color=INK, linewidth=2.2, solid_capstyle="butt")
         axes.plot(pair.mean_difference, height, "D", color=INK, markersize=7)
@@ -51,12 +49,10 @@ def difference_figure(comparison: Comparison) -> str:
     axes.set_yticks(range(len(rows)), names)
     axes.set_ylim(-0.6, len(rows) - 0.4)
     first = comparison.config.orders[0]
-    second = (
-        "other" if several else comparison.config.orders[1] if len(comparison.config.orders) > 1 else first
-    )
+    second = "other" if several else comparison.config.orders[1] if len(comparison.config.orders) > 1 else first
     axes.set_xlabel(f"test accuracy, {second} − {first} (percentage points)")
     axes.tick_params(axis="y", length=0)
-    return _svg(figure, "difference")
+    return _svg(figure)
 
 
 def curves_figure(comparison: Comparison, activation: str) -> str:
@@ -68,19 +64,15 @@ def curves_figure(comparison: Comparison, activation: str) -> str:
             records = comparison.of(activation, order)
             curves = [_curve(record, quantity) for record in records]
             for curve in curves:
-                panel.plot(
-                    range(1, len(curve) + 1), curve, color=_order_colour(index), alpha=0.28, linewidth=0.9
-                )
+                panel.plot(range(1, len(curve) + 1), curve, color=_order_colour(index), alpha=0.28, linewidth=0.9)
             if curves:
                 mean = _mean_curve(curves)
-                panel.plot(
-                    range(1, len(mean) + 1), mean, label=order, linewidth=2.2, **_look(index), markersize=4
-                )
+                panel.plot(range(1, len(mean) + 1), mean, label=order, linewidth=2.2, **_look(index), markersize=4)
         panel.set_xlabel("epoch")
         panel.set_title(title, loc="left", fontsize=10, color=INK)
         panel.xaxis.get_major_locator().set_params(integer=True)
     _legend(axes[0], loc="lower right")
-    return _svg(figure, f"curves-{activation}")
+    return _svg(figure)
 
 
 def mechanism_figure(comparison: Comparison, activation: str) -> str:
@@ -115,15 +107,13 @@ def mechanism_figure(comparison: Comparison, activation: str) -> str:
                     markersize=3,
                     markeredgewidth=0,
                 )
-            panel.plot(
-                positions, values.mean(axis=0), label=order, linewidth=1.8, **_look(index), markersize=4.5
-            )
+            panel.plot(positions, values.mean(axis=0), label=order, linewidth=1.8, **_look(index), markersize=4.5)
         panel.set_title(title, loc="left", fontsize=9.5, color=INK)
         panel.set_xlabel("layer")
         panel.set_xticks(range(1, layers + 1) if layers <= 12 else range(1, layers + 1, 3))
         panel.set_ylim(bottom=0.0, top=None if quantity == "skewness" else 1.0)
     _legend(axes[0], loc="best")
-    return _svg(figure, f"mechanism-{activation}")
+    return _svg(figure)
 
 
 def layer_histogram_figure(comparison: Comparison, activation: str) -> str:
@@ -151,7 +141,7 @@ def layer_histogram_figure(comparison: Comparison, activation: str) -> str:
         panel.set_visible(False)
     axes[0].set_ylabel("share of values per bin")
     _legend(axes[0], loc="best")
-    return _svg(figure, f"layers-{activation}")
+    return _svg(figure)
 
 
 def channel_histogram_figure(comparison: Comparison, activation: str) -> str:
@@ -189,7 +179,7 @@ def channel_histogram_figure(comparison: Comparison, activation: str) -> str:
                 panel.set_title(f"layer {layer + 1}", loc="left", fontsize=9.5, color=INK)
             if layer == layers[0]:
                 panel.set_ylabel(f"{order}\nchannel")
-    return _svg(figure, f"channels-{activation}")
+    return _svg(figure)
 
 
 def draw_figures(comparison: Comparison) -> dict[str, str]:
@@ -201,9 +191,7 @@ def draw_figures(comparison: Comparison) -> dict[str, str]:
         "channels": channel_histogram_figure,
     }
     figures = {}
-    if any(
-        pair.pairs for activation in comparison.config.activations for pair in comparison.pairs(activation)
-    ):
+    if any(pair.pairs for activation in comparison.config.activations for pair in comparison.pairs(activation)):
         figures["difference"] = difference_figure(comparison)
     for activation in comparison.config.activations:
         if any(comparison.of(activation, order) for order in comparison.config.orders):
@@ -244,11 +232,11 @@ STYLE: dict[str, Any] = {
 }
 
 
-def _svg(figure: Any, name: str) -> str:
+def _svg(figure: Any) -> str:
     import matplotlib
 
-    # The salt makes ids that repeat from run to run and differ between the figures of one page.
-    with matplotlib.rc_context({**STYLE, "svg.hashsalt": name}):
+    # With a salt of its own Matplotlib writes the same bytes for the same figure.
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": "tinygrad_bn"}):
         stream = io.StringIO()
         figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     return stream.getvalue()
@@ -295,9 +283,7 @@ def _one_seed(comparison: Comparison, activation: str) -> dict[str, list[LayerPr
     records = {order: found for order, found in records.items() if found}
     seeds = set.intersection(*({record.config.seed for record in found} for found in records.values()))
     return {
-        order: layers_of(
-            next(r for r in found if r.config.seed in seeds or not seeds).probes, ACTIVATION_OUTPUT
-        )
+        order: layers_of(next(r for r in found if r.config.seed in seeds or not seeds).probes, ACTIVATION_OUTPUT)
         for order, found in records.items()
     }
 

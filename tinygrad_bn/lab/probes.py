@@ -18,13 +18,16 @@ their range with the data (`streaming.GrowingHistogram`): one pass, constant mem
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from .. import nn
+from ..functional import get_activation
 from .streaming import FixedHistogram, GrowingHistogram, StreamingMoments
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -77,6 +80,109 @@ class Site:
         if math.isfinite(low) and math.isfinite(high):
             return FixedHistogram(channels, BINS, low, high)
         return GrowingHistogram(channels, 2 * BINS)
+
+
+class Recorder:
+    """The sites of all layers of a network, and their statistics as named arrays.
+
+    Args:
+        names: the blocks' names in the model, in the order in which data goes through them.
+        low, high: the activation's infimum and supremum, possibly infinite.
+        shared: numbers of the layers whose block ends with the activation: one place, looked at once.
+    """
+
+    def __init__(self, names: Sequence[str], low: float, high: float, shared: Collection[int] = ()) -> None:
+        self.names = tuple(names)
+        self.shared = frozenset(shared)
+        self._sites: dict[tuple[int, str], Site] = {}
+        for layer in range(len(self.names)):
+            site = Site(low, high)
+            self._sites[layer, ACTIVATION_OUTPUT] = site
+            self._sites[layer, BLOCK_OUTPUT] = site if layer in self.shared else Site()
+
+    def add(self, layer: int, place: str, values: Array) -> None:
+        """Add a batch of values, of shape (N, C) or (N, C, H, W), seen at one place of one layer."""
+        self._sites[layer, place].update(values)
+
+    def arrays(self) -> dict[str, Array]:
+        """Everything under one name each: the names of the layers, and `000/activation/mean` and so on."""
+        arrays: dict[str, Array] = {"layers": np.array(self.names, dtype=np.str_)}
+        for (layer, place), site in self._sites.items():
+            arrays |= {_prefix(layer, place) + key: value for key, value in site.arrays().items()}
+        return arrays
+
+
+class ModelProbe:
+    """Watches every activation of a network, and the block it stands in, through forward hooks.
+
+    Hooks are there only while `watching`, so training is not slowed down, and they only look: output and training
+    are those of the network alone.
+
+    Args:
+        model: the network; its blocks are `nn.ConvBlock` and `nn.LinearBlock`. An activation outside a block counts
+            as a block of its own.
+        activation: name of the activation function, for the range of its values.
+
+    >>> from tinygrad_bn import nn, zeros
+    >>> model = nn.ConvBlock(1, 2, 3, activation="tanh")
+    >>> probe = ModelProbe(nn.Sequential(model), "tanh")
+    >>> with probe.watching():
+    ...     output = model(zeros(1, 1, 4, 4))
+    >>> layers_of(probe.arrays(), ACTIVATION_OUTPUT)[0].counts.sum(axis=1).tolist()
+    [4, 4]
+    """
+
+    def __init__(self, model: nn.Module, activation: str) -> None:
+        self._watched = _activations_and_blocks(model)
+        traits = get_activation(activation)
+        self._recorder = Recorder(
+            [name for name, _, _ in self._watched],
+            traits.lower,
+            traits.upper,
+            shared=[
+                layer
+                for layer, (_, activation, block) in enumerate(self._watched)
+                if block is activation or list(block.children())[-1] is activation
+            ],
+        )
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Record what goes through the network inside the `with` block."""
+        handles = []
+        for layer, (_, activation, block) in enumerate(self._watched):
+            handles.append(activation.register_forward_hook(self._hook(layer, ACTIVATION_OUTPUT)))
+            if layer not in self._recorder.shared:
+                handles.append(block.register_forward_hook(self._hook(layer, BLOCK_OUTPUT)))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def arrays(self) -> dict[str, Array]:
+        """What has been recorded, as named arrays."""
+        return self._recorder.arrays()
+
+    def _hook(self, layer: int, place: str) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
+        def record(module: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
+            self._recorder.add(layer, place, output.numpy())
+
+        return record
+
+
+def _activations_and_blocks(model: nn.Module) -> list[tuple[str, nn.Module, nn.Module]]:
+    """Name, activation and block of each activation, in the order of registration."""
+    found: list[tuple[str, nn.Module, nn.Module]] = []
+    inside_blocks: set[int] = set()
+    for name, module in model.named_modules():
+        activation = dict(module.named_children()).get("act")
+        if isinstance(module, nn.ConvBlock | nn.LinearBlock) and activation is not None:
+            found.append((name, activation, module))
+            inside_blocks.add(id(activation))
+        elif isinstance(module, nn.Activation | nn.PReLU) and id(module) not in inside_blocks:
+            found.append((name, module, module))
+    return found
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self, TextIO
 
-from .config import RunConfig
 from .runfolder import RunFolder
 
 
@@ -109,9 +108,7 @@ class RichBars:
         for folder in folders:
             config = folder.config
             if config.label not in self._tasks:
-                self._tasks[config.label] = self._bars.add_task(
-                    config.label, total=config.epochs, note="epochs"
-                )
+                self._tasks[config.label] = self._bars.add_task(config.label, total=config.epochs, note="epochs")
             self._bars.update(self._tasks[config.label], completed=len(folder.metrics()))
 
     def ended(self, folder: RunFolder) -> None:
@@ -138,9 +135,7 @@ def outcome(folder: RunFolder) -> str:
     if folder.is_done:
         result = folder.result()
         diverged = "  diverged" if result["diverged"] else ""
-        return (
-            f"{label}: test accuracy {result['test_accuracy']:.2f} %, {duration(result['seconds'])}{diverged}"
-        )
+        return f"{label}: test accuracy {result['test_accuracy']:.2f} %, {duration(result['seconds'])}{diverged}"
     error = folder.error() or {"type": "unknown", "message": "no cause was recorded"}
     return f"{label}: FAILED: {error['type']}: {error['message']}"
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -107,9 +108,9 @@ class RunFolder:
     def probes(self) -> dict[str, np.ndarray[Any, Any]]:
         """What the probes saw, one array per name."""
         try:
-            with np.load(self.path / "probes.npz", allow_pickle=False) as arrays:
+            with open(self.path / "probes.npz", "rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return {name: arrays[name] for name in arrays.files}
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
             expected = f"probe arrays in {self.path / 'probes.npz'}"
             raise DataError(explain("RunFolder.probes", expected, str(error))) from error
 

@@ -185,9 +185,7 @@ def sentence(comparison: PairedComparison, activation: str) -> str:
     """One honest sentence: what the pairs show, or that no difference could be shown."""
     first, second = comparison.first, comparison.second
     if not comparison.pairs:
-        return (
-            f"{activation}: no seed has finished in both {first} and {second} order, so nothing can be said."
-        )
+        return f"{activation}: no seed has finished in both {first} and {second} order, so nothing can be said."
     difference = comparison.mean_difference
     numbers = f"{signed(difference)} points over {plural(comparison.pairs, 'pair')}"
     if comparison.interval is not None:

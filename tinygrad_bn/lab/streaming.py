@@ -8,11 +8,26 @@ large means as sums of powers do.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+
+#: Values worked on at a time: their float64 copies stay in the processor's cache, which is several times faster.
+BLOCK = 1 << 15
+
+
+def _blocks(values: Array) -> Iterator[tuple[slice, Array]]:
+    """Cut (channels, values) into float64 blocks of whole channels, or of parts of one channel."""
+    channels, count = values.shape
+    rows = max(1, BLOCK // max(1, count))
+    for first in range(0, channels, rows):
+        for start in range(0, count, BLOCK):
+            part = values[first : first + rows, start : start + BLOCK]
+            yield slice(first, first + len(part)), part.astype(np.float64)
 
 
 class StreamingMoments:
@@ -33,14 +48,14 @@ class StreamingMoments:
 
     def update(self, values: Array) -> None:
         """Add a batch of shape (channels, values)."""
-        values = values.astype(np.float64)
-        finite = np.isfinite(values)
-        if not finite.all():
-            self.not_finite += np.count_nonzero(~finite, axis=1)
-            for channel in range(values.shape[0]):
-                self._merge(slice(channel, channel + 1), values[channel, finite[channel]][None])
-            return
-        self._merge(slice(None), values)
+        for channels, block in _blocks(values):
+            finite = np.isfinite(block)
+            if finite.all():
+                self._merge(channels, block)
+                continue
+            for row, channel in enumerate(range(channels.start, channels.start + len(block))):
+                self.not_finite[channel] += block.shape[1] - np.count_nonzero(finite[row])
+                self._merge(slice(channel, channel + 1), block[row, finite[row]][None])
 
     def _merge(self, channels: slice, values: Array) -> None:
         added = values.shape[1]
@@ -100,17 +115,19 @@ class FixedHistogram:
 
     def update(self, values: Array) -> None:
         """Add a batch of shape (channels, values); values that are not finite are left out."""
-        channels, bins = self.counts.shape
         low, high = self.edges[0], self.edges[-1]
-        finite = np.isfinite(values)
-        values = np.clip(np.where(finite, values, low).astype(np.float64), low, high)
-        index = ((values - low) * (bins / (high - low))).astype(np.int64)
-        np.clip(index, 0, bins - 1, out=index)
-        # The product above may round across an edge; the edges decide, as in numpy.histogram.
-        index -= values < self.edges[index]
-        index += (values >= self.edges[index + 1]) & (index < bins - 1)
-        index += np.arange(channels)[:, None] * bins
-        self.counts += np.bincount(index[finite], minlength=channels * bins).reshape(channels, bins)
+        bins = self.counts.shape[1]
+        for channels, block in _blocks(values):
+            finite = np.isfinite(block)
+            block = np.clip(np.where(finite, block, low), low, high)
+            index = ((block - low) * (bins / (high - low))).astype(np.int64)
+            np.clip(index, 0, bins - 1, out=index)
+            # The product above may round across an edge; the edges decide, as in numpy.histogram.
+            index -= block < self.edges[index]
+            index += (block >= self.edges[index + 1]) & (index < bins - 1)
+            index += np.arange(len(block))[:, None] * bins
+            counts = np.bincount(index[finite], minlength=len(block) * bins)
+            self.counts[channels] += counts.reshape(len(block), bins)
 
 
 class GrowingHistogram:

@@ -39,9 +39,7 @@ class Table:
         return "\n".join([lines[0], *lines[1 : 1 + len(self.body)], rule, *lines[1 + len(self.body) :]])
 
 
-def comparison_table(
-    accuracies: Mapping[str, Mapping[int, float]], pairs: Sequence[PairedComparison]
-) -> Table:
+def comparison_table(accuracies: Mapping[str, Mapping[int, float]], pairs: Sequence[PairedComparison]) -> Table:
     """Accuracy of every order by seed, and the paired difference of every other order from the first.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable
@@ -14,13 +15,26 @@ from .. import data, nn, optim
 from .. import functional as F
 from ..autograd import no_grad
 from ..backend import get_device, manual_seed
+from ..errors import ShapeError, explain
+from ..tensor import Tensor
 from .config import RunConfig
 from .environment import environment
-from .models import build_model
 from .probes import ModelProbe, mechanism
 from .runfolder import RunFolder
 
 EVALUATION_BATCH = 250
+
+
+class Cos:
+    def __init__(self, config, optimizer, steps):
+        self.c, self.o, self.n, self.i = config, optimizer, steps, 0
+
+    def step(self):
+        self.i += 1
+        if self.c.schedule == "cosine":
+            self.o.param_groups[0]["lr"] = self.c.learning_rate * (
+                1e-3 + 0.5 * (1 + math.cos(math.pi * self.i / self.n))
+            )
 
 
 @dataclass(frozen=True)
@@ -71,24 +85,23 @@ def train(config: RunConfig, on_epoch: Callable[[dict[str, float]], None] | None
     manual_seed(config.seed)
     model = build_model(config, training_set).to(device)
     optimizer = optim.SGD(
-        model.parameters(),
-        lr=config.learning_rate,
-        momentum=config.momentum,
-        weight_decay=config.weight_decay,
+        model.parameters(), lr=config.learning_rate, momentum=config.momentum, weight_decay=config.weight_decay
     )
-    schedule = make_schedule(config, optimizer, steps=config.epochs * len(loader))
-    probe = ModelProbe(model)
+    schedule = Cos(config, optimizer, steps=config.epochs * len(loader))
+    probe = ModelProbe(model, config.activation)
     metrics: list[dict[str, float]] = []
-    for epoch in range(1, config.epochs + 1):
+    diverged = False
+    while len(metrics) < config.epochs and not diverged:
         epoch_started = time.perf_counter()
         train_loss = train_epoch(model, loader, optimizer, schedule)
         diverged = not math.isfinite(train_loss)
-        last = epoch == config.epochs or diverged
-        with probe.watching() if last else probe.resting():
+        # The probes watch the evaluation after the last epoch: one pass over the test set serves both.
+        last = diverged or len(metrics) + 1 == config.epochs
+        with probe.watching() if last else contextlib.nullcontext():
             test_loss, test_accuracy = evaluate(model, test_loader)
         metrics.append(
             {
-                "epoch": epoch,
+                "epoch": len(metrics) + 1,
                 "train_loss": train_loss,
                 "test_loss": test_loss,
                 "test_accuracy": test_accuracy,
@@ -98,8 +111,6 @@ def train(config: RunConfig, on_epoch: Callable[[dict[str, float]], None] | None
         )
         if on_epoch is not None:
             on_epoch(metrics[-1])
-        if last:
-            break
     arrays = probe.arrays()
     result = {
         "test_accuracy": metrics[-1]["test_accuracy"],
@@ -114,3 +125,60 @@ def train(config: RunConfig, on_epoch: Callable[[dict[str, float]], None] | None
         "layers": mechanism(arrays),
     }
     return Trained(model, metrics, arrays, result)
+
+
+def build_model(config: RunConfig, dataset: data.Dataset) -> nn.Module:
+    """Build a run's network for the images of a data set; the initial weights come from the default generator.
+
+    Raises:
+        ShapeError: the images are not square pictures, or the network cannot take their size.
+    """
+    shape = dataset.image_shape
+    if len(shape) != 3 or shape[1] != shape[2]:
+        raise ShapeError(explain("build_model", "square images (channels, size, size)", f"{shape} in {dataset.name}"))
+    return nn.build_model(
+        config.model,
+        in_channels=shape[0],
+        num_classes=len(dataset.classes),
+        image_size=shape[1],
+        width=config.width,
+        order=config.order,
+        activation=config.activation,
+    )
+
+
+def train_in_folder(folder: RunFolder) -> None:
+    """Train the run of a folder and write everything into it, the result last."""
+    folder.begin()
+    folder.write_environment(environment(folder.config.device))
+    trained = train(folder.config, folder.add_metrics)
+    folder.write_probes(trained.probes)
+    folder.write_result(trained.result)
+
+
+def train_epoch(model: nn.Module, loader: data.DataLoader, optimizer: optim.Optimizer, schedule: Any) -> float:
+    """Take one step per batch and return the mean loss of the steps."""
+    model.train()
+    total = Tensor(np.zeros((), dtype=np.float32), device=loader.device)
+    for images, labels in loader:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(images), labels)
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        # The sum stays on the device: reading it at every step would make a GPU wait.
+        total = total + loss.detach()
+    return float(total.item()) / len(loader)
+
+
+def evaluate(model: nn.Module, loader: data.DataLoader) -> tuple[float, float]:
+    """Mean loss and accuracy in percent over a data set, in evaluation mode."""
+    model.eval()
+    loss_sum, correct, count = 0.0, 0, 0
+    with no_grad():
+        for images, labels in loader:
+            logits = model(images)
+            loss_sum += float(F.cross_entropy(logits, labels, reduction="sum").item())
+            correct += int(np.sum(logits.numpy().argmax(axis=1) == labels.numpy()))
+            count += len(labels)
+    return loss_sum / count, 100.0 * correct / count

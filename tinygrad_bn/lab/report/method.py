@@ -20,14 +20,17 @@ def protocol(comparison: Comparison) -> Markup:
     settings = [(name, _shown(value)) for name, value in config.to_dict().items()]
     text = (
         "Both orders are trained with the same hyperparameters; nothing is tuned per order. A seed decides the initial "
-        "weights and the order of the batches, and nothing else, so runs with the same seed form a pair. Accuracy is that "
-        "of the test set after the last epoch; no epoch is picked by its test accuracy. The interval is a 95 % "
-        "bias-corrected and accelerated (BCa) bootstrap interval of the mean paired difference; p comes from the two-sided "
-        "sign-flip permutation test, which counts all sign patterns of the differences. A difference is called only "
-        f"when the interval excludes 0 and p < {LEVEL:g}."
+        "weights and the order of the batches, and nothing else, so runs with the same seed form a pair. Accuracy is "
+        "that of the test set after the last epoch; no epoch is picked by its test accuracy. The interval is a 95 % "
+        "bias-corrected and accelerated (BCa) bootstrap interval of the mean paired difference; p comes from the "
+        "two-sided sign-flip permutation test, which counts all sign patterns of the differences. A difference is "
+        f"called only when the interval excludes 0 and p < {LEVEL:g}."
     )
     seconds = sum(record.result["seconds"] for record in comparison.finished)
-    counted = f"{len(comparison.finished)} of {plural(len(comparison.records), 'run')} finished, {duration(seconds)} of training in all."
+    counted = (
+        f"{len(comparison.finished)} of {plural(len(comparison.records), 'run')} finished, {duration(seconds)} "
+        f"of training in all."
+    )
     return join(
         element("p", text),
         element("p", counted),
@@ -54,21 +57,18 @@ def limits(comparison: Comparison) -> Markup:
         f"One architecture ({config.model}), one data set ({config.dataset}), one training length "
         f"({plural(config.epochs, 'epoch')}). In the literature the sign changes between architectures (below).",
         "The same hyperparameters for every order can favour one of them. Tuned per order, the answer may differ.",
-        "No difference shown is not the same as no difference: look at the interval for the sizes that the data leave open.",
+        "No difference shown is not the same as no difference: look at the interval for the sizes that the data leave "
+        "open.",
         f"With {plural(pairs, 'pair')} the smallest possible p is 2/2^{pairs} = {smallest:.3g}"
-        + (
-            ", so these seeds alone can never show a difference at the level .05."
-            if smallest >= LEVEL
-            else "."
-        ),
+        + (", so these seeds alone can never show a difference at the level .05." if smallest >= LEVEL else "."),
         "All seeds are judged on the same test images. The interval speaks of new seeds, not of new images.",
     ]
     comparisons = len(config.activations) * max(1, len(config.orders) - 1)
     if comparisons > 1:
+        by_chance = 1 - (1 - LEVEL) ** comparisons
         notes.append(
-            f"{comparisons} comparisons are made, each at its own level of .05, with no correction: among {comparisons} "
-            f"without any true difference, at least one is called by chance in up to {1 - (1 - LEVEL) ** comparisons:.0%} "
-            "of such experiments."
+            f"{comparisons} comparisons are made, each at its own level of .05, with no correction: where there is no "
+            f"true difference at all, at least one is called by chance in up to {by_chance:.0%} of such experiments."
         )
     notes.append(
         "BatchNorm evaluates with running averages, which lag behind the weights; the orders may differ in how much."
@@ -116,7 +116,9 @@ def _environments(environments: list[dict[str, Any]]) -> Markup:
     tables = [_plain_table(rows, f"{plural(runs, 'run')} made with") for rows, runs in counted.most_common()]
     warning = None
     if len(counted) > 1:
-        text = "The runs were not all made with the same versions on the same machine: pairs may differ for that reason."
+        text = (
+            "The runs were not all made with the same versions on the same machine: pairs may differ for that reason."
+        )
         warning = element("p", text, class_="warning")
     return join(warning, *tables)
 
@@ -143,11 +145,11 @@ NOTES: tuple[tuple[str, ...], ...] = (
         "D. Kim, W. Kim, S. Kim: ",
         _link(
             "Tanh Works Better with Asymmetry",
-            "https://papers.nips.cc/paper_files/paper/2023/hash/298281b9e89197195eb461e68ad20136-Abstract-Conference.html",
+            "https://openreview.net/forum?id=1WpmOipyYI",
         ),
         ", NeurIPS 2023 (the table above). Learning rate and weight decay were searched per order there, which this "
-        "comparison does not do. CIFAR-100, VGG16: softsign 66.15 → 71.98, LeCun tanh 63.52 → 71.72; highest saturation "
-        "of a layer .43 in Convention and .89 in Swap; mean block sparsity .7169 and .8251.",
+        "comparison does not do. CIFAR-100, VGG16: softsign 66.15 → 71.98, LeCun tanh 63.52 → 71.72; highest "
+        "saturation of a layer .43 in Convention and .89 in Swap; mean block sparsity .7169 and .8251.",
     ),
     (
         "S. Ioffe, C. Szegedy: ",
@@ -157,21 +159,20 @@ NOTES: tuple[tuple[str, ...], ...] = (
     ),
     (
         "D. Mishkin: ",
-        _link(
-            "caffenet-benchmark", "https://github.com/ducha-aiki/caffenet-benchmark/blob/master/batchnorm.md"
-        ),
+        _link("caffenet-benchmark", "https://github.com/ducha-aiki/caffenet-benchmark/blob/master/batchnorm.md"),
         ", ImageNet at 128 pixels, ReLU, single runs: CaffeNet without BatchNorm .471, before .474 to .478, after .493 "
         "to .499; GoogLeNet reverses it: before .603 to .607, after .584 to .596.",
     ),
     (
-        "NeuralNetworkLayerOrder, CIFAR-10, ReLU, all six orders: before .5818 ± .0023 and after .5714 ± .0028 in an MLP "
-        "(10 runs), before .790 ± .004 and after .793 ± .003 in a CNN (12 runs). The sign depends on the architecture.",
+        "NeuralNetworkLayerOrder, CIFAR-10, ReLU, all six orders: before .5818 ± .0023 and after .5714 ± .0028 in an "
+        "MLP (10 runs), before .790 ± .004 and after .793 ± .003 in a CNN (12 runs). The sign depends on the "
+        "architecture.",
     ),
     (
         "K. He, X. Zhang, S. Ren, J. Sun: ",
         _link("Identity Mappings in Deep Residual Networks", "https://arxiv.org/abs/1603.05027"),
-        ", 2016. CIFAR-10 error of ResNet-110: original 6.61 %, BatchNorm after the addition 8.17 %, full pre-activation "
-        "6.37 %.",
+        ", 2016. CIFAR-10 error of ResNet-110: original 6.61 %, BatchNorm after the addition 8.17 %, full "
+        "pre-activation 6.37 %.",
     ),
     (
         "G. Yang and others: ",

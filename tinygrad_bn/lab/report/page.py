@@ -55,9 +55,7 @@ def build_page(comparison: Comparison, figures: Mapping[str, str]) -> str:
         element("title", f"{title} {comparison.config.model} on {comparison.config.dataset}"),
         element("style", Markup(style)),
     )
-    contents = element(
-        "nav", *(element("a", name, href=f"#{key}") for key, name, _ in sections), aria_label="Sections"
-    )
+    contents = element("nav", *(element("a", name, href=f"#{key}") for key, name, _ in sections), aria_label="Sections")
     body = element(
         "body",
         element("header", element("h1", title), results.question(comparison)),
@@ -72,6 +70,4 @@ def build_page(comparison: Comparison, figures: Mapping[str, str]) -> str:
 
 
 def _section(key: str, name: str, content: Markup) -> Markup:
-    return element(
-        "section", element("h2", name, id=f"{key}-title"), content, id=key, aria_labelledby=f"{key}-title"
-    )
+    return element("section", element("h2", name, id=f"{key}-title"), content, id=key, aria_labelledby=f"{key}-title")

@@ -21,7 +21,8 @@ def question(comparison: Comparison) -> Markup:
     config = comparison.config
     text = (
         f"{config.model} trained on {config.dataset} with {_listed(config.activations)}, "
-        f"in {_listed(config.orders)} order, {plural(len(config.seeds), 'seed')} each. Runs with the same seed have the "
+        f"in {_listed(config.orders)} order, {plural(len(config.seeds), 'seed')} each. Runs with the same seed have "
+        f"the "
         "same initial weights and see the same batches; only the order differs."
     )
     return join(element("p", text, class_="lead"), legend(comparison))
@@ -51,7 +52,8 @@ def answers(comparison: Comparison, figures: Figures) -> Markup:
             "div",
             element(
                 "p",
-                f"{plural(len(failed), 'run')} of {len(comparison.records)} without a result; the answers use the others.",
+                f"{plural(len(failed), 'run')} of {len(comparison.records)} without a result; the answers use the "
+                f"others.",
             ),
             element("ul", *lines),
             class_="warning",
@@ -60,11 +62,11 @@ def answers(comparison: Comparison, figures: Figures) -> Markup:
     if "difference" not in figures:
         return join(listed, warning)
     caption = (
-        "Paired differences in test accuracy. A dot is one seed, the diamond their mean, the bar the 95 % BCa bootstrap "
-        "interval of the mean. Right of the dashed line the other order did better, left of it "
+        "Paired differences in test accuracy. A dot is one seed, the diamond their mean, the bar the 95 % BCa "
+        "bootstrap interval of the mean. Right of the dashed line the other order did better, left of it "
         f"{comparison.config.orders[0]} did."
     )
-    return join(listed, warning, _chart(figures["difference"], caption))
+    return join(listed, warning, _chart(figures, "difference", caption))
 
 
 def tables(comparison: Comparison) -> Markup:
@@ -85,7 +87,9 @@ def tables(comparison: Comparison) -> Markup:
 
 def curves(comparison: Comparison, figures: Figures) -> Markup:
     """Training curves of each activation."""
-    caption = "{}: thin lines are single seeds, thick lines their mean. Training loss is the mean over an epoch's steps."
+    caption = (
+        "{}: thin lines are single seeds, thick lines their mean. Training loss is the mean over an epoch's steps."
+    )
     return _per_activation(comparison, figures, "curves", caption)
 
 
@@ -97,11 +101,11 @@ def mechanism(comparison: Comparison, figures: Figures) -> Markup:
         element("em", "Saturation"),
         " is mean |g| / max |g| at the activation's output g. ",
         element("em", "Skewness"),
-        " is the adjusted Fisher-Pearson skewness of each channel of g, as an absolute value, averaged over channels: a "
-        "high value means that channels sit at one end of the activation (asymmetric saturation). ",
+        " is the adjusted Fisher-Pearson skewness of each channel of g, as an absolute value, averaged over channels: "
+        "a high value means that channels sit at one end of the activation (asymmetric saturation). ",
         element("em", "Sparsity"),
-        " is 1 − mean |h| / max |h| at the block's output h, after BatchNorm where it comes last; since it hangs on one "
-        "maximum, the share of exact zeros stands beside it.",
+        " is 1 − mean |h| / max |h| at the block's output h, after BatchNorm where it comes last; since it hangs on "
+        "one maximum, the share of exact zeros stands beside it.",
     )
     caption = "{}: layers from the input to the output; dots are single seeds, lines their mean."
     return join(introduction, _per_activation(comparison, figures, "mechanism", caption))
@@ -122,11 +126,13 @@ def histograms(comparison: Comparison, figures: Figures) -> Markup:
         parts += [
             element("h3", activation),
             _chart(
-                figures[f"layers-{activation}"],
+                figures,
+                f"layers-{activation}",
                 f"{activation}: all values of a layer; share of values per bin, logarithmic.",
             ),
             _chart(
-                figures[f"channels-{activation}"],
+                figures,
+                f"channels-{activation}",
                 f"{activation}: a row is a channel, channels sorted by their mean; brighter means more values "
                 "(square root of the share; one scale for all panels).",
             ),
@@ -154,10 +160,10 @@ def graphs(comparison: Comparison) -> Markup:
                 )
             )
     if not parts:
-        return element(
-            "p", "No graph was drawn: install the extra ", element("code", "viz"), " or the program dot."
-        )
-    introduction = "Only the place of BatchNorm differs: the same operations, the same parameters, the same initial weights."
+        return element("p", "No graph was drawn: install the extra ", element("code", "viz"), " or the program dot.")
+    introduction = (
+        "Only the place of BatchNorm differs: the same operations, the same parameters, the same initial weights."
+    )
     return join(element("p", introduction), *parts)
 
 
@@ -195,32 +201,32 @@ def _answer(activation: str, pair: PairedComparison, sentence: str) -> Markup:
 def _per_activation(comparison: Comparison, figures: Figures, name: str, caption: str) -> Markup:
     return join(
         *(
-            _chart(figures[f"{name}-{activation}"], caption.format(activation))
+            _chart(figures, f"{name}-{activation}", caption.format(activation))
             for activation in comparison.config.activations
             if f"{name}-{activation}" in figures
         )
     )
 
 
-def _chart(svg: str, caption: str) -> Markup:
+def _chart(figures: Figures, name: str, caption: str) -> Markup:
     return element(
         "figure",
-        element("div", _inline(svg, caption), class_="chart"),
+        element("div", _inline(figures[name], name, caption), class_="chart"),
         element("figcaption", caption),
     )
 
 
-def _inline(svg: str, label: str) -> Markup:
-    """Make a stand-alone SVG part of the page: no XML head, scalable, and in the page's own colours."""
-    start = svg.index("<svg")
-    opening, rest = svg[start:].split(">", 1)
+def _inline(svg: str, name: str, label: str) -> Markup:
+    """Make a stand-alone SVG part of the page: scalable, in the page's colours, with ids of its own."""
+    opening, rest = svg[svg.index("<svg") :].split(">", 1)
     opening = re.sub(r'\s(width|height)="[^"]*"', "", opening)
     rest = re.sub(r"<metadata>.*?</metadata>", "", rest, flags=re.DOTALL)
-    described = element("title", label)
+    # Matplotlib numbers the parts of every figure alike; on one page each id must be there once.
+    rest = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", rest)
     for index, colour in enumerate(plots.ORDER_COLOURS):
         rest = rest.replace(colour, f"var(--order-{index})")
     rest = rest.replace(plots.INK, "var(--ink)").replace(plots.FAINT, "var(--faint)")
-    return Markup(f'{opening} role="img">{described}{rest.strip()}')
+    return Markup(f'{opening} role="img">{element("title", label)}{rest.strip()}')
 
 
 def _graph(svg: bytes, activation: str, order: str, index: int) -> Markup:
@@ -235,9 +241,7 @@ def _graph(svg: bytes, activation: str, order: str, index: int) -> Markup:
 
 
 def _swatch(index: int) -> Markup:
-    return element(
-        "span", class_="swatch", style=f"background: var(--order-{index % len(plots.ORDER_COLOURS)})"
-    )
+    return element("span", class_="swatch", style=f"background: var(--order-{index % len(plots.ORDER_COLOURS)})")
 
 
 def _listed(words: tuple[str, ...]) -> str:

@@ -1,0 +1,70 @@
+"""Progress: plain lines that a log can keep, bars on a terminal, and times for readers."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tinygrad_bn.lab import progress
+from tinygrad_bn.lab.comparison import Comparison
+from tinygrad_bn.lab.config import CompareConfig, RunConfig
+from tinygrad_bn.lab.runfolder import RunFolder
+
+CONFIG = CompareConfig(activations=("tanh",), seeds=(0, 1), epochs=2)
+
+
+def test_plain_lines_count_name_and_judge_every_run(make_comparison: Callable[..., Comparison]) -> None:
+    comparison = make_comparison(CONFIG, leave_out=1)
+    folders = [record.folder for record in comparison.records]
+    folders[-1].begin()
+    folders[-1].write_error({"type": "ValueError", "message": "no luck", "traceback": ""})
+    stream = io.StringIO()
+    with progress.PlainLines(total=4, done=1, stream=stream) as told:
+        for folder in folders[1:]:
+            told.running([folder])
+            told.ended(folder)
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "4 runs, 1 already done"
+    assert lines[1].startswith("[2/4] tanh swap seed 0: test accuracy 81.00 %, 2.0 s  (about ")
+    assert lines[2].startswith("[3/4] tanh convention seed 1: test accuracy 80.30 %")
+    assert lines[3] == "[4/4] tanh swap seed 1: FAILED: ValueError: no luck"
+    assert "\x1b" not in stream.getvalue()
+    assert "\r" not in stream.getvalue()
+
+
+def test_output_that_is_no_terminal_gets_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress.choose(total=3, done=0) as told:
+        assert isinstance(told, progress.PlainLines)
+    assert capsys.readouterr().out == "3 runs\n"
+
+
+def test_bars_follow_the_folders(
+    make_comparison: Callable[..., Comparison], capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("rich")
+    comparison = make_comparison(CONFIG)
+    folders = [record.folder for record in comparison.records]
+    with progress.RichBars(total=4, done=0) as told:
+        told.running(folders[:2])
+        for folder in folders:
+            told.ended(folder)
+    out = capsys.readouterr().out
+    for folder in folders:
+        assert f"{folder.config.label}: test accuracy" in out
+    assert "4/4" in out
+
+
+def test_a_run_without_any_record_is_named(tmp_path: Path) -> None:
+    line = progress.outcome(RunFolder(tmp_path, RunConfig()))
+    assert line == "relu convention seed 0: FAILED: unknown: no cause was recorded"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (59.94, "59.9 s"), (60, "1 min 0 s"), (119.6, "2 min 0 s"), (3600, "1 h 0 min")],
+)
+def test_durations_are_readable(seconds: float, text: str) -> None:
+    assert progress.duration(seconds) == text

@@ -1,0 +1,49 @@
+"""Pictures of the networks that a comparison trains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .. import data, viz
+from ..errors import unknown_choice
+from .comparison import Comparison
+from .config import RunConfig
+from .training import build_model
+
+FORMATS = ("svg", "png", "pdf", "dot")
+
+
+def draw_graphs(comparison: Comparison) -> None:
+    """Draw the network of every activation and order into the folder's `graphs/`; those that are there stay.
+
+    Without an engine that makes pictures the DOT text is written instead, with a warning.
+    """
+    dataset = data.load(comparison.config.dataset, "train")
+    first_seed = comparison.config.seeds[0]
+    for run in comparison.config.runs():
+        path = comparison.graph_path(run.activation, run.order)
+        if run.seed == first_seed and not path.exists():
+            _draw(run, dataset).render(path.with_suffix(""), format="svg")
+
+
+def draw_to_file(config: RunConfig, path: Path | None = None) -> str:
+    """Draw a network into a file and return the path that was written.
+
+    Args:
+        config: model, width, data set (for the shape of an image), order and activation.
+        path: where to; its suffix chooses the format. By default a SVG in the current folder.
+
+    Raises:
+        ArgumentError: the suffix is not that of a format.
+    """
+    path = path or Path(f"{config.model}-{config.activation}-{config.order}.svg")
+    format = path.suffix.removeprefix(".")
+    if format not in FORMATS:
+        raise unknown_choice("graph", "the suffix of the file", format or "none", FORMATS)
+    written: str = _draw(config, data.load(config.dataset, "test")).render(path.with_suffix(""), format=format)
+    return written
+
+
+def _draw(config: RunConfig, dataset: data.Dataset) -> viz.Drawing:
+    # A whole batch: the network is drawn as it is trained, and BatchNorm in training needs more than one image.
+    return viz.draw(build_model(config, dataset), (config.batch_size, *dataset.image_shape))
