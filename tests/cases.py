@@ -182,7 +182,7 @@ ACTIVATION_CASES: list[tuple[str, dict[str, Any], Callable[..., Any]]] = [
     ("elu", {"alpha": 0.7}, lambda x: TF.elu(x, 0.7)),
     ("selu", {}, TF.selu),
     ("celu", {}, TF.celu),
-    ("celu", {"alpha": 0.7}, lambda x: torch.where(x > 0, x, 0.7 * torch.expm1(x / 0.7))),
+    ("celu", {"alpha": 0.7}, lambda x: torch.where(x > 0, x, 0.7 * torch.expm1(x.clamp(max=0.0) / 0.7))),
     ("gelu", {}, TF.gelu),
     ("gelu", {"approximate": "tanh"}, lambda x: TF.gelu(x, approximate="tanh")),
     ("silu", {}, TF.silu),

@@ -87,7 +87,10 @@ def _positive(x: Any, negative: Any) -> Any:
 
 
 def _sigmoid(x: Any) -> Any:
-    return 1.0 / (1.0 + (-x).exp())
+    # Two forms, so that no exponential overflows: an infinity would turn its derivative into NaN.
+    negative = x < 0
+    small, large = where(negative, x, 0.0).exp(), where(negative, 0.0, -x).exp()
+    return where(negative, small / (1.0 + small), 1.0 / (1.0 + large))
 
 
 def _elu(x: Any, alpha: float) -> Any:
@@ -167,6 +170,7 @@ class Activation(FusedOp):
         self.name = name
         self.parameters = parameters
         self.uses_output = FORMULAS[name].uses == "output"
+        self.is_view = name == "identity"
 
     def forward(self, kernels: Any, x: Any) -> Any:
         return kernels.activation(self.name, x, self.parameters)

@@ -183,11 +183,16 @@ class ActivationKernels:
     xp: Any
 
     def activation(self, name: str, x: Any, parameters: dict[str, Any]) -> Any:
-        """Return the activation of that name, of x, in x's dtype."""
+        """Return the activation of that name, of x, in x's dtype; float16 is computed in float32."""
+        if x.dtype == self.xp.float16 and name != "identity":  # which is x itself
+            return self.activation(name, x.astype("float32"), parameters).astype("float16")
         return FORMULAS[name].value(self.xp, x, **parameters)
 
     def activation_grad(self, name: str, grad: Any, x: Any, y: Any, parameters: dict[str, Any]) -> Any:
         """Return grad times the slope; x or y may be None where the formula does not use it."""
+        if grad.dtype == self.xp.float16:
+            grad, x, y = (a if a is None else a.astype("float32") for a in (grad, x, y))
+            return self.activation_grad(name, grad, x, y, parameters).astype("float16")
         return (grad * FORMULAS[name].slope(self.xp, x, y, **parameters)).astype(grad.dtype)
 
     def parametric_relu(self, x: Any, weight: Any) -> Any:

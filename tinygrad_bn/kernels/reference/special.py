@@ -57,7 +57,7 @@ def erf(xp: Any, x: Any) -> Any:
     large = xp.clip(magnitude, 1.0, 10.0)  # erf(10) is 1 in every precision
     t = 2.0 / (2.0 + large)
     far = 1.0 - t * xp.exp(-large * large) * _polynomial(_LARGE, 3.0 * t - 1.0)
-    return xp.copysign(xp.where(magnitude <= 1.0, near_zero, far), x) + 0.0 * x  # the last term keeps NaN
+    return xp.copysign(xp.where(magnitude <= 1.0, near_zero, far), x)
 
 
 def _polynomial(coefficients: tuple[float, ...], s: Any) -> Any:
