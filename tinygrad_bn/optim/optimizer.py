@@ -71,6 +71,7 @@ class Optimizer:
                 )
             taken.add(id(parameter))
         new["params"] = entries
+        check_number(self._where, "lr", new["lr"], above=0.0)
         self.check_settings(new)
         self.param_groups.append(new)
 
@@ -86,7 +87,7 @@ class Optimizer:
 
     def check_settings(self, group: Group) -> None:
         """Raise if a group's settings are out of range."""
-        check_number(self._where, "lr", group["lr"], above=0.0)
+        check_number(self._where, "lr", group["lr"], minimum=0.0)  # a schedule may end at 0
         check_number(self._where, "weight_decay", group["weight_decay"], minimum=0.0)
 
     def zero_grad(self, set_to_none: bool = True) -> None:

@@ -1,0 +1,95 @@
+"""Adam and AdamW."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from ..creation import zeros_like
+from ..errors import ArgumentError, explain
+from ..kernels import kernels_of
+from ..tensor import Tensor
+from .optimizer import Group, Optimizer, Parameters, check_number
+
+
+class Adam(Optimizer):
+    """Adam (Kingma & Ba 2015).
+
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + (1 - b2) * g^2
+        parameter -= lr * (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
+
+    with g = gradient + weight_decay * parameter in step t = 1, 2, ...
+
+    Args:
+        params: see `Optimizer`.
+        lr: learning rate, > 0.
+        betas: (b1, b2), each in [0, 1).
+        eps: >= 0.
+        weight_decay: >= 0.
+    """
+
+    buffers = ("exp_avg", "exp_avg_sq")
+    decoupled: ClassVar[bool] = False
+    """Weight decay shrinks the parameter itself, instead of being part of the gradient."""
+
+    def __init__(
+        self,
+        params: Parameters,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
+
+    def check_settings(self, group: Group) -> None:
+        """Raise if a group's settings are out of range."""
+        super().check_settings(group)
+        where = type(self).__name__
+        betas = group["betas"]
+        if not isinstance(betas, tuple | list) or len(betas) != 2:
+            raise ArgumentError(explain(where, "betas to be two numbers", repr(betas)))
+        for number, beta in enumerate(betas):
+            check_number(where, f"betas[{number}]", beta, minimum=0.0, below=1.0)
+        check_number(where, "eps", group["eps"], minimum=0.0)
+
+    def update(self, parameter: Tensor, group: Group, state: dict[str, Any]) -> None:
+        """Change one parameter."""
+        if not state:
+            state.update(step=0, exp_avg=zeros_like(parameter), exp_avg_sq=zeros_like(parameter))
+        state["step"] += 1
+        kernels_of(parameter.device).adam(
+            parameter.data,
+            parameter.grad.data,
+            state["exp_avg"].data,
+            state["exp_avg_sq"].data,
+            state["step"],
+            group["lr"],
+            group["betas"],
+            group["eps"],
+            group["weight_decay"],
+            self.decoupled,
+        )
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019).
+
+    As `Adam`, with g = gradient, and before each step `parameter *= 1 - lr * weight_decay`.
+
+    Args:
+        params, lr, betas, eps: as in `Adam`.
+        weight_decay: >= 0; 0.01 by default.
+    """
+
+    decoupled = True
+
+    def __init__(
+        self,
+        params: Parameters,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay)

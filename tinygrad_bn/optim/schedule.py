@@ -1,0 +1,198 @@
+"""Learning-rate schedules: each sets "lr" in the groups of an optimiser, step by step.
+
+All follow PyTorch: making a schedule sets the learning rates of step 0, and each `step()` those of the next one. Here
+each learning rate is computed from the number of the step alone, not from the one before, so that it is exact after any
+number of steps, and a state needs nothing but that number.
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ..checks import as_index
+from ..errors import ArgumentError, DTypeError, StateError, explain
+from .optimizer import Optimizer, check_number
+
+
+class LRScheduler:
+    """The base of all schedules.
+
+    Args:
+        optimizer: whose groups get the learning rates.
+
+    Attributes:
+        base_lrs: each group's learning rate when the schedule was made.
+        last_epoch: the number of the current step, 0 at first. (PyTorch's name: a step may be an epoch or a batch.)
+    """
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        if not isinstance(optimizer, Optimizer):
+            raise DTypeError(explain(type(self).__name__, "an Optimizer", type(optimizer).__name__))
+        self.optimizer = optimizer
+        # A second schedule on the same optimiser starts from the same learning rates as the first one.
+        self.base_lrs: list[float] = [group.setdefault("initial_lr", group["lr"]) for group in optimizer.param_groups]
+        self.last_epoch = 0
+        self._set()
+
+    def factor(self, step: int) -> float:
+        """Return the learning rate of a step as a multiple of the base one."""
+        raise NotImplementedError
+
+    def learning_rates(self, step: int) -> list[float]:
+        """Return the learning rate of each group in a step."""
+        return [base * self.factor(step) for base in self.base_lrs]
+
+    def get_last_lr(self) -> list[float]:
+        """Return the learning rate of each group that is in force."""
+        return [group["lr"] for group in self.optimizer.param_groups]
+
+    def step(self) -> None:
+        """Go on to the next step; call it after `optimizer.step()`."""
+        self._go_to(self.last_epoch + 1)
+
+    def _go_to(self, step: int) -> None:
+        self.last_epoch = step
+        self._set()
+
+    def _set(self) -> None:
+        for group, rate in zip(self.optimizer.param_groups, self.learning_rates(self.last_epoch), strict=True):
+            group["lr"] = rate
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what is needed to continue: plain Python values."""
+        return {"last_epoch": self.last_epoch, "base_lrs": list(self.base_lrs)}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Continue from a state that `state_dict` returned; sets the learning rates.
+
+        Raises:
+            StateError: it does not fit; nothing was changed.
+        """
+        where = f"{type(self).__name__}.load_state_dict"
+        if not isinstance(state_dict, Mapping) or {"last_epoch", "base_lrs"} - set(state_dict):
+            raise StateError(explain(where, "a mapping with 'last_epoch' and 'base_lrs'", repr(state_dict)[:80]))
+        if len(state_dict["base_lrs"]) != len(self.base_lrs):
+            raise StateError(
+                explain(where, f"learning rates of {len(self.base_lrs)} groups", f"of {len(state_dict['base_lrs'])}")
+            )
+        step = as_index(where, "last_epoch", state_dict["last_epoch"], 0)
+        self.base_lrs = list(state_dict["base_lrs"])
+        self._go_to(step)
+
+
+class LambdaLR(LRScheduler):
+    """The base learning rate times any function of the step.
+
+    Args:
+        optimizer: whose learning rates are set.
+        lr_lambda: takes the step's number, returns the factor; or one such function for each group.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]]
+    ) -> None:
+        groups = len(optimizer.param_groups)
+        self.lr_lambdas = list(lr_lambda) if isinstance(lr_lambda, Sequence) else [lr_lambda] * groups
+        if len(self.lr_lambdas) != groups:
+            raise ArgumentError(explain("LambdaLR", f"{groups} functions, one per group", f"{len(self.lr_lambdas)}"))
+        super().__init__(optimizer)
+
+    def learning_rates(self, step: int) -> list[float]:
+        """Return the learning rate of each group in a step."""
+        return [base * f(step) for base, f in zip(self.base_lrs, self.lr_lambdas, strict=True)]
+
+
+class StepLR(LRScheduler):
+    """Multiply by gamma every `step_size` steps.
+
+    Args:
+        optimizer: whose learning rates are set.
+        step_size: steps between two changes.
+        gamma: the factor.
+    """
+
+    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
+        self.step_size = as_index("StepLR", "step_size", step_size, 1)
+        check_number("StepLR", "gamma", gamma, above=0.0)
+        self.gamma = gamma
+        super().__init__(optimizer)
+
+    def factor(self, step: int) -> float:
+        """Return gamma ^ floor(step / step_size)."""
+        return float(self.gamma ** (step // self.step_size))
+
+
+class MultiStepLR(LRScheduler):
+    """Multiply by gamma at given steps (He et al. 2015 and Kim et al. 2023: twice, by 0.1).
+
+    Args:
+        optimizer: whose learning rates are set.
+        milestones: the steps.
+        gamma: the factor.
+    """
+
+    def __init__(self, optimizer: Optimizer, milestones: Sequence[int], gamma: float = 0.1) -> None:
+        self.milestones = sorted(as_index("MultiStepLR", "each milestone", m, 0) for m in milestones)
+        check_number("MultiStepLR", "gamma", gamma, above=0.0)
+        self.gamma = gamma
+        super().__init__(optimizer)
+
+    def factor(self, step: int) -> float:
+        """Return gamma ^ (number of milestones that are reached)."""
+        return float(self.gamma ** bisect.bisect_right(self.milestones, step))
+
+
+class CosineAnnealingLR(LRScheduler):
+    """Half a cosine from the base learning rate to `eta_min` (Loshchilov & Hutter 2017), and then up again.
+
+    Args:
+        optimizer: whose learning rates are set.
+        T_max: steps from the top to the bottom.
+        eta_min: the learning rate at the bottom.
+    """
+
+    def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
+        self.T_max = as_index("CosineAnnealingLR", "T_max", T_max, 1)
+        check_number("CosineAnnealingLR", "eta_min", eta_min, minimum=0.0)
+        self.eta_min = eta_min
+        super().__init__(optimizer)
+
+    def learning_rates(self, step: int) -> list[float]:
+        """Return eta_min + (base - eta_min) * (1 + cos(pi * step / T_max)) / 2."""
+        share = 0.5 * (1.0 + math.cos(math.pi * step / self.T_max))
+        return [self.eta_min + (base - self.eta_min) * share for base in self.base_lrs]
+
+
+class LinearLR(LRScheduler):
+    """A factor that goes in a straight line from `start_factor` to `end_factor`, and stays there: a warm-up.
+
+    Args:
+        optimizer: whose learning rates are set.
+        start_factor: in step 0, in (0, 1].
+        end_factor: from step `total_iters` on, in [0, 1].
+        total_iters: steps in between.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        start_factor: float = 1.0 / 3,
+        end_factor: float = 1.0,
+        total_iters: int = 5,
+    ) -> None:
+        check_number("LinearLR", "start_factor", start_factor, above=0.0)
+        check_number("LinearLR", "end_factor", end_factor, minimum=0.0)
+        if start_factor > 1 or end_factor > 1:
+            raise ArgumentError(explain("LinearLR", "factors of at most 1", f"{start_factor} and {end_factor}"))
+        self.start_factor = start_factor
+        self.end_factor = end_factor
+        self.total_iters = as_index("LinearLR", "total_iters", total_iters, 1)
+        super().__init__(optimizer)
+
+    def factor(self, step: int) -> float:
+        """Return the factor of a step."""
+        share = min(step, self.total_iters) / self.total_iters
+        return self.start_factor + (self.end_factor - self.start_factor) * share
