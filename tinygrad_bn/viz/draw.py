@@ -1,0 +1,94 @@
+"""`draw`: one call from a tensor or a model to a drawing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from ..checks import as_index
+from ..errors import ArgumentError, DTypeError, explain, unknown_choice
+from ..nn import Module
+from ..tensor import Tensor
+from .dot import DIRECTIONS, PARAMETERS, View, body, graph_attributes
+from .drawing import Drawing
+from .fold import fold
+from .trace import Input, Model, record_model, record_tensor
+
+
+def draw(
+    tensor_or_model: Tensor | Model,
+    input: Input | None = None,
+    *,
+    depth: int | None = None,
+    expand: Iterable[str] | str = (),
+    direction: str = "TB",
+    parameters: str = "inside",
+    show_shapes: bool = True,
+    show_attributes: bool = True,
+    legend: bool = True,
+    name: str | None = None,
+) -> Drawing:
+    """Draw the graph that a tensor was computed from, or what a model computes from an input.
+
+    A model is traced in the mode it is in, and is afterwards as it was before: running statistics, modes, gradients and
+    random state. The same graph always gives the same bytes of DOT.
+
+    Args:
+        tensor_or_model: a Tensor (a loss, say; also after `backward`), a Module, or a function of Tensors.
+        input: for a model: a Tensor, a tuple of them, or the shape of one, such as (1, 3, 32, 32).
+        depth: how many levels of modules are opened: 1 shows each module directly inside the model as one node, None
+            shows every operation.
+        expand: fused operations to be shown as what they consist of, such as "batch_norm" or ("batch_norm", "tanh").
+        direction: in which the computation runs: "TB" (from top to bottom), "BT", "LR" or "RL".
+        parameters: parameters and buffers "inside" the operation that reads them, as "nodes" of their own, or "hidden".
+        show_shapes: write shapes beside the edges.
+        show_attributes: write attributes (kernel, stride, eps, ...) into the operations.
+        legend: write what the colours mean under the title.
+        name: title of the drawing, and default name of its file; by default the model's class or the tensor's name.
+
+    Returns:
+        A `graphviz.Digraph` that Jupyter shows; `.render(path, format="svg")` writes it, `.source` is the DOT text.
+
+    Raises:
+        ArgumentError: a model without an input, a tensor with one, or an unknown word.
+        DTypeError: something that cannot be drawn.
+
+    >>> import tinygrad_bn as tg
+    >>> x = tg.tensor([1.0, 2.0], requires_grad=True, name="x")
+    >>> drawing = draw((x * x).sum())
+    >>> [node.label for node in drawing.record.nodes]
+    ['x', 'mul', 'sum', 'output']
+    """
+    view = View(direction, parameters, show_shapes, show_attributes, legend)
+    for what, value, valid in (("direction", direction, DIRECTIONS), ("parameters", parameters, PARAMETERS)):
+        if value not in valid:
+            raise unknown_choice("draw", what, value, valid)
+    if depth is not None:
+        depth = as_index("draw", "depth", depth, minimum=0)
+    graph = fold(_record(tensor_or_model, input, expand, name), depth)
+    attributes = graph_attributes(graph, view)
+    drawing = Drawing(
+        # Also the default file name, so neither may hold anything that means something to DOT or to a file system.
+        name=re.sub(r"\W+", "_", graph.title, flags=re.ASCII),
+        graph_attr=attributes["graph"],
+        node_attr=attributes["node"],
+        edge_attr=attributes["edge"],
+        body=body(graph, view),
+    )
+    drawing.record = graph
+    return drawing
+
+
+def _record(subject: Any, input: Any, expand: Iterable[str] | str, title: str | None) -> Any:
+    if isinstance(subject, Tensor):
+        if input is not None:
+            raise ArgumentError(explain("draw", "no input beside a tensor", "one", "its graph is already there"))
+        return record_tensor(subject, expand=expand, title=title)
+    if isinstance(subject, type) or not (isinstance(subject, Module) or callable(subject)):
+        raise DTypeError(explain("draw", "a Tensor, a Module or a function of Tensors", repr(subject)[:80]))
+    if input is None:
+        raise ArgumentError(
+            explain("draw", "an input for the model", "none", "give a Tensor or a shape: draw(model, (1, 3, 32, 32))")
+        )
+    return record_model(subject, input, expand=expand, title=title)

@@ -1,0 +1,152 @@
+"""Making records simpler: closing modules below a depth, and leaving out boxes that hold a single thing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Container, Sequence
+from dataclasses import replace
+
+from .records import ClusterRecord, Content, EdgeRecord, GraphRecord, NodeRecord, Role
+
+MOST_CONTENTS = 8
+"""Operations of a closed module that are shown one by one."""
+
+
+def fold(graph: GraphRecord, depth: int | None) -> GraphRecord:
+    """Return the graph with the modules at a depth closed.
+
+    Args:
+        graph: as it was recorded.
+        depth: how many levels of modules are opened: 0 shows the outermost module as one node, 1 shows the modules
+            directly inside it, None opens all. A closed module of a single operation is shown as that operation.
+    """
+    return _without_boxes_of_one(graph if depth is None else _closed(graph, depth))
+
+
+def _closed(graph: GraphRecord, depth: int) -> GraphRecord:
+    closed = _closed_clusters(graph, depth)
+    owner = [None if node.cluster is None else closed[node.cluster] for node in graph.nodes]
+    operations: Counter[int | None] = Counter(
+        group for node, group in zip(graph.nodes, owner, strict=True) if not node.role.is_tensor
+    )
+    closed, owner = (
+        [group if group is not None and operations[group] > 1 else None for group in groups]
+        for groups in (closed, owner)
+    )
+    _take_in_tensors(graph, owner)
+    return _merged(graph, owner, closed)
+
+
+def _closed_clusters(graph: GraphRecord, depth: int) -> list[int | None]:
+    """Return, for each cluster, the closed one that it is or lies in; None where it stays open."""
+    levels: list[int] = []
+    closed: list[int | None] = []
+    for cluster in graph.clusters:
+        inside = None if cluster.parent is None else closed[cluster.parent]
+        level = 0 if cluster.parent is None else levels[cluster.parent] + 1
+        levels.append(level)
+        closed.append(cluster.id if inside is None and level == depth and cluster.role is Role.MODULE else inside)
+    return closed
+
+
+def _take_in_tensors(graph: GraphRecord, owner: list[int | None]) -> None:
+    """Let a closed module own the parameters, buffers and constants that it alone reads."""
+    readers: dict[int, set[int | None]] = {}
+    for edge in graph.edges:
+        readers.setdefault(edge.tail, set()).add(owner[edge.head])
+    for node in graph.nodes:
+        if node.role in (Role.PARAMETER, Role.BUFFER, Role.CONSTANT):
+            groups = readers.get(node.id, set())
+            owner[node.id] = next(iter(groups)) if len(groups) == 1 else None
+
+
+def _merged(graph: GraphRecord, owner: Sequence[int | None], closed: Sequence[int | None]) -> GraphRecord:
+    """Return the graph with each closed cluster as one node."""
+    members: dict[int, list[NodeRecord]] = {}
+    for node, group in zip(graph.nodes, owner, strict=True):
+        if group is not None:
+            members.setdefault(group, []).append(node)
+    nodes: list[NodeRecord] = []
+    new_ids: dict[int, int] = {}
+    for node, group in zip(graph.nodes, owner, strict=True):
+        if group is None:
+            new_ids[node.id] = len(nodes)
+            nodes.append(replace(node, cluster=_open_around(graph, closed, node.cluster)))
+        elif node is members[group][-1]:  # all that a module reads stands before its last operation
+            new_ids.update((member.id, len(nodes)) for member in members[group])
+            cluster = graph.clusters[group]
+            nodes.append(_as_node(cluster, members[group]))
+    numbered = [replace(node, id=number) for number, node in enumerate(nodes)]
+    edges = dict.fromkeys(
+        replace(edge, tail=new_ids[edge.tail], head=new_ids[edge.head], argument=_argument(edge, owner))
+        for edge in graph.edges
+        if new_ids[edge.tail] != new_ids[edge.head]
+    )
+    return replace(graph, nodes=tuple(numbered), edges=tuple(edges))
+
+
+def _argument(edge: EdgeRecord, owner: Sequence[int | None]) -> str:
+    return edge.argument if owner[edge.head] is None else ""
+
+
+def _open_around(graph: GraphRecord, closed: Sequence[int | None], cluster: int | None) -> int | None:
+    """Return the innermost cluster around a node that is still drawn."""
+    while cluster is not None and closed[cluster] is not None:
+        cluster = graph.clusters[cluster].parent
+    return cluster
+
+
+def _as_node(cluster: ClusterRecord, members: Sequence[NodeRecord]) -> NodeRecord:
+    operations = [node for node in members if not node.role.is_tensor]
+    last = operations[-1]
+    return NodeRecord(
+        0,
+        Role.MODULE,
+        cluster.label,
+        cluster.path,
+        last.shape,
+        last.dtype,
+        cluster=cluster.parent,
+        contents=_contents(operations),
+        parameter_count=sum(node.size for node in members if node.role is Role.PARAMETER),
+    )
+
+
+def _contents(operations: Sequence[NodeRecord]) -> tuple[Content, ...]:
+    """Return operations in their order; when there are many, each kind once with its number."""
+    kinds = [(node.role, node.label) for node in operations]
+    if len(kinds) <= MOST_CONTENTS:
+        return tuple(Content(role, label, 1) for role, label in kinds)
+    return tuple(Content(role, label, count) for (role, label), count in Counter(kinds).items())
+
+
+def _without_boxes_of_one(graph: GraphRecord) -> GraphRecord:
+    """Return the graph without clusters that hold one operation or one cluster, or the whole graph."""
+    held: Counter[int | None] = Counter(cluster.parent for cluster in graph.clusters)
+    held.update(node.cluster for node in graph.nodes if not node.role.is_tensor)
+    kept: set[int] = set()
+    for cluster in reversed(graph.clusters):  # innermost first, because an empty one does not count in its parent
+        whole = cluster.parent is None and held[None] == 1
+        if cluster.role is not Role.MODULE or (held[cluster.id] > 1 and not whole):
+            kept.add(cluster.id)
+        elif held[cluster.id] == 0:
+            held[cluster.parent] -= 1
+    new_ids: dict[int | None, int | None] = {None: None}
+    clusters: list[ClusterRecord] = []
+    for cluster in graph.clusters:
+        if cluster.id in kept:
+            new_ids[cluster.id] = len(clusters)
+            clusters.append(replace(cluster, id=len(clusters), parent=new_ids[cluster.parent]))
+        else:
+            new_ids[cluster.id] = new_ids[cluster.parent]
+    nodes = tuple(
+        replace(node, cluster=new_ids[node.cluster], module=_module_around(graph, node, kept)) for node in graph.nodes
+    )
+    return replace(graph, nodes=nodes, clusters=tuple(clusters))
+
+
+def _module_around(graph: GraphRecord, node: NodeRecord, kept: Container[int]) -> str:
+    """Return the class of the module of which an operation is all there is."""
+    if node.role.is_tensor or node.role is Role.MODULE or node.cluster is None or node.cluster in kept:
+        return ""
+    return graph.clusters[node.cluster].label

@@ -1,0 +1,43 @@
+"""Text in DOT: quoted strings and HTML-like labels, with everything that a user may have chosen made harmless."""
+
+from __future__ import annotations
+
+import html
+
+LONGEST = 80
+"""Characters of a name that are shown."""
+
+
+def text(value: str) -> str:
+    """Return text for an HTML-like label: markup, backslashes and unprintable characters lose their meaning.
+
+    >>> text('"]; <b>' + "\\\\N" + chr(10))
+    '&quot;]; &lt;b&gt;&#92;N&#92;n'
+    """
+    return html.escape(_shown(value)).replace("\\", "&#92;")
+
+
+def quoted(*lines: str) -> str:
+    """Return a quoted DOT string of some lines, in which backslashes and quotes stand for themselves.
+
+    >>> print(quoted('say "hi"', "end\\\\"))
+    "say \\"hi\\"\\nend\\\\"
+    """
+    escaped = (_shown(line).replace("\\", "\\\\").replace('"', '\\"') for line in lines)
+    return '"' + "\\n".join(escaped) + '"'
+
+
+def font(value: str, *, size: float | None = None, colour: str | None = None, bold: bool = False) -> str:
+    """Return text for an HTML-like label in another size, colour or weight."""
+    result = f"<B>{text(value)}</B>" if bold else text(value)
+    attributes = (f' POINT-SIZE="{size:g}"' if size else "") + (f' COLOR="{colour}"' if colour else "")
+    return f"<FONT{attributes}>{result}</FONT>" if attributes else result
+
+
+def _shown(value: str) -> str:
+    """Return a name with unprintable characters as Python writes them, and a long one without its middle."""
+    if len(value) > LONGEST:
+        value = f"{value[: LONGEST // 2]}…{value[-LONGEST // 2 + 1 :]}"
+    if value.isprintable():
+        return value
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in value)
