@@ -6,6 +6,8 @@ import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from .errors import ArgumentError, DTypeError, ShapeError, explain
 
 
@@ -19,6 +21,14 @@ def as_index(where: str, what: str, value: Any, minimum: int | None = None) -> i
         raise DTypeError(explain(where, f"{what} to be an integer", repr(value))) from None
     if minimum is not None and number < minimum:
         raise ArgumentError(explain(where, f"{what} >= {minimum}", str(number)))
+    return number
+
+
+def as_number(where: str, what: str, value: Any) -> float:
+    """Return a number as Python's own: NumPy's scalars would widen the arrays that they meet."""
+    number = value.item() if isinstance(value, np.generic) else value
+    if not isinstance(number, int | float):
+        raise DTypeError(explain(where, f"{what} to be a number", repr(value)))
     return number
 
 
@@ -51,14 +61,15 @@ def normalize_axes(where: str, axis: int | Sequence[int] | None, ndim: int) -> t
     return axes
 
 
-def as_shape(where: str, shape: Sequence[Any]) -> tuple[int, ...]:
-    """Return a shape given as separate integers or as one sequence of them."""
+def as_shape(where: str, shape: Sequence[Any], minimum: int | None = None) -> tuple[int, ...]:
+    """Return a shape given as separate integers or as one sequence of them, each at least `minimum`."""
     values = shape[0] if len(shape) == 1 and isinstance(shape[0], Iterable) else shape
-    return tuple(as_index(where, "each length of the shape", v) for v in values)
+    return tuple(as_index(where, "each length of the shape", v, minimum) for v in values)
 
 
 def check_probability(where: str, what: str, value: float, below_one: bool = False) -> float:
     """Return a probability after checking that it lies in [0, 1] (or [0, 1))."""
-    if not (0.0 <= value < 1.0 or (value == 1.0 and not below_one)):
+    number = as_number(where, what, value)
+    if not (0.0 <= number < 1.0 or (number == 1.0 and not below_one)):
         raise ArgumentError(explain(where, f"{what} in [0, 1{')' if below_one else ']'}", repr(value)))
-    return float(value)
+    return float(number)

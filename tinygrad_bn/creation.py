@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from .backend import Device, Generator, default_generator, device_of, get_device
-from .checks import as_shape
-from .errors import DTypeError, explain
+from .checks import as_index, as_number, as_shape
+from .errors import ArgumentError, DTypeError, explain
 from .tensor import Tensor, as_dtype
 
 DeviceLike = str | Device | None
@@ -40,7 +40,10 @@ def from_array(array: Any) -> Tensor:
     device = device_of(array)
     if device is None:
         raise DTypeError(explain("from_array", "an array of a known device", type(array).__name__, "use tensor(...)"))
-    as_dtype("from_array", array.dtype)
+    if as_dtype("from_array", array.dtype) != array.dtype:
+        raise DTypeError(
+            explain("from_array", "the machine's byte order", str(array.dtype), "use tensor(...), which copies")
+        )
     result = Tensor.__new__(Tensor)
     result._set(array, device)
     return result
@@ -52,21 +55,27 @@ def from_dlpack(source: Any) -> Tensor:
         raise DTypeError(explain("from_dlpack", "an object with __dlpack__", type(source).__name__))
     kind, index = source.__dlpack_device__()
     on_gpu = int(kind) == 2  # kDLCUDA in the DLPack standard
-    return from_array(get_device(f"cuda:{index}" if on_gpu else "cpu").xp.from_dlpack(source))
+    xp = get_device(f"cuda:{index}" if on_gpu else "cpu").xp
+    try:
+        array = xp.from_dlpack(source)
+    except (BufferError, RuntimeError, TypeError, ValueError) as error:
+        raise DTypeError(explain("from_dlpack", "an array of plain numbers, without a graph", str(error))) from error
+    return from_array(array)
 
 
 def full(
-    shape: Any,
-    value: float,
-    *,
-    dtype: Any = "float32",
-    device: DeviceLike = None,
-    requires_grad: bool = False,
+    shape: Any, value: float, *, dtype: Any = "float32", device: DeviceLike = None, requires_grad: bool = False
 ) -> Tensor:
     """Return a tensor of one value."""
+    lengths = as_shape("full", (shape,), minimum=0)
+    number, wanted = as_number("full", "value", value), as_dtype("full", dtype)
     target = get_device(device)
-    result = from_array(target.xp.full(_shape("full", shape), value, dtype=as_dtype("full", dtype)))
-    return result.requires_grad_(requires_grad)
+    try:
+        with np.errstate(all="ignore"):
+            array = target.xp.full(lengths, number, dtype=wanted)
+    except (ValueError, OverflowError) as error:
+        raise ArgumentError(explain("full", f"a value that fits into {wanted}", f"{value!r} ({error})")) from error
+    return from_array(array).requires_grad_(requires_grad)
 
 
 def zeros(*shape: Any, dtype: Any = "float32", device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
@@ -75,34 +84,43 @@ def zeros(*shape: Any, dtype: Any = "float32", device: DeviceLike = None, requir
     >>> zeros(2, 3).shape
     (2, 3)
     """
-    return full(as_shape("zeros", shape), 0, dtype=dtype, device=device, requires_grad=requires_grad)
+    return full(as_shape("zeros", shape, minimum=0), 0, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
 def ones(*shape: Any, dtype: Any = "float32", device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
     """Return ones."""
-    return full(as_shape("ones", shape), 1, dtype=dtype, device=device, requires_grad=requires_grad)
+    return full(as_shape("ones", shape, minimum=0), 1, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
 def zeros_like(other: Tensor, *, requires_grad: bool = False) -> Tensor:
     """Return zeros in another tensor's shape and dtype, on its device."""
-    return full(other.shape, 0, dtype=other.dtype, device=other.device, requires_grad=requires_grad)
+    return _like("zeros_like", other, 0, requires_grad)
 
 
 def ones_like(other: Tensor, *, requires_grad: bool = False) -> Tensor:
     """Return ones in another tensor's shape and dtype, on its device."""
-    return full(other.shape, 1, dtype=other.dtype, device=other.device, requires_grad=requires_grad)
+    return _like("ones_like", other, 1, requires_grad)
+
+
+def _like(where: str, other: Tensor, value: float, requires_grad: bool) -> Tensor:
+    if not isinstance(other, Tensor):
+        raise DTypeError(explain(where, "a Tensor", type(other).__name__))
+    return full(other.shape, value, dtype=other.dtype, device=other.device, requires_grad=requires_grad)
 
 
 def arange(*bounds: float, dtype: Any = None, device: DeviceLike = None) -> Tensor:
     """Return evenly spaced numbers, as `range`: int64 for integers, float32 otherwise."""
-    values = np.arange(*bounds)
+    numbers = [as_number("arange", "each bound", b) for b in bounds]
+    if not 1 <= len(numbers) <= 3 or (len(numbers) == 3 and numbers[2] == 0):
+        raise ArgumentError(explain("arange", "stop, or start, stop and a step other than 0", f"arange{bounds}"))
+    values = np.arange(*numbers)
     default = values.dtype if values.dtype.kind == "i" else "float32"
     return Tensor(values, dtype=default if dtype is None else dtype, device=device)
 
 
 def eye(n: int, *, dtype: Any = "float32", device: DeviceLike = None) -> Tensor:
     """Return the identity matrix of n rows."""
-    return Tensor(np.eye(n), dtype=dtype, device=device)
+    return Tensor(np.eye(as_index("eye", "n", n, minimum=0)), dtype=dtype, device=device)
 
 
 def randn(
@@ -113,7 +131,7 @@ def randn(
     requires_grad: bool = False,
 ) -> Tensor:
     """Return values from the standard normal distribution, drawn on the host."""
-    values = (generator or default_generator).normal(as_shape("randn", shape))
+    values = (generator or default_generator).normal(as_shape("randn", shape, minimum=0))
     return Tensor(values, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
@@ -125,9 +143,5 @@ def rand(
     requires_grad: bool = False,
 ) -> Tensor:
     """Return values uniform in [0, 1), drawn on the host."""
-    values = (generator or default_generator).uniform(as_shape("rand", shape))
+    values = (generator or default_generator).uniform(as_shape("rand", shape, minimum=0))
     return Tensor(values, dtype=dtype, device=device, requires_grad=requires_grad)
-
-
-def _shape(where: str, shape: Any) -> tuple[int, ...]:
-    return as_shape(where, (shape,) if not isinstance(shape, tuple) else shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from . import autograd, ops
 from .autograd import Node, Value, Version, apply, check_in_place
 from .backend import Device, device_of, get_device
-from .checks import as_index, as_shape, normalize_axes, normalize_axis
+from .checks import as_index, as_number, as_shape, normalize_axes, normalize_axis
 from .errors import ArgumentError, DTypeError, GraphError, OutOfBoundsError, ShapeError, explain
 
 Axis = int | Sequence[int] | None
@@ -52,7 +53,8 @@ class Tensor(Value):
         requires_grad: bool = False,
         name: str | None = None,
     ) -> None:
-        source, array = _as_array(data, None if dtype is None else as_dtype("tensor", dtype))
+        with np.errstate(all="ignore"):  # a value too large for the dtype becomes infinite
+            source, array = _as_array(data, None if dtype is None else as_dtype("tensor", dtype))
         target = source if device is None else get_device(device)
         if target is not source:
             array = target.from_host(source.to_host(array))
@@ -147,7 +149,8 @@ class Tensor(Value):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         array = self.numpy()
         if copy or (dtype is not None and array.dtype != dtype):
-            return array.astype(dtype or array.dtype, copy=True)
+            with np.errstate(all="ignore"):
+                return array.astype(dtype or array.dtype, copy=True)
         return array
 
     def __dlpack__(self, **kwargs: Any) -> Any:
@@ -564,10 +567,11 @@ class Tensor(Value):
         axes = normalize_axes("var", axis, self.ndim)
         x = self._as_floating()
         centered = x - x.mean(axis=axes, keepdims=True)
-        count = 1
-        for d in axes:
-            count *= self.shape[d]
-        return (centered * centered).sum(axis=axes, keepdims=keepdims) / max(count - ddof, 0)
+        variance = (centered * centered).mean(axis=axes, keepdims=keepdims)
+        if as_number("var", "ddof", ddof) == 0:
+            return variance
+        count = math.prod(self.shape[d] for d in axes)
+        return variance * (count / (count - ddof) if count > ddof else math.inf)
 
     def std(self, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
         """Return the standard deviation over axes: the square root of `var`."""
@@ -766,7 +770,8 @@ class Tensor(Value):
             values = values.data
         plain, _ = _plain_index(index)
         try:
-            self.data[plain] = values
+            with np.errstate(all="ignore"):
+                self.data[plain] = values
         except (IndexError, ValueError, TypeError) as error:
             raise OutOfBoundsError(
                 explain("assignment to elements", f"an index and values that fit shape {self.shape}", str(error))

@@ -57,8 +57,9 @@ def apply(op: Op, *inputs: Any) -> Any:
     with np.errstate(all="ignore"):
         try:
             array = op.forward(kernels_of(device), *arrays)
-        except (ValueError, TypeError) as error:
-            if not op.broadcasts or isinstance(error, TinygradBNError):
+        except (ValueError, TypeError, OverflowError) as error:
+            foreign = op.broadcasts or isinstance(error, OverflowError)
+            if isinstance(error, TinygradBNError) or not foreign:
                 raise
             raise _translated(op.name, arrays, error) from error
     device = op.output_device or device

@@ -13,13 +13,16 @@ from typing import Any
 from .. import ops
 from ..autograd import apply
 from ..backend import default_generator
-from ..errors import ArgumentError, ShapeError, explain, unknown_choice
+from ..checks import as_number
+from ..errors import ArgumentError, DTypeError, ShapeError, explain, unknown_choice
 from ..tensor import Tensor
 from .arguments import check_floating, no_inplace
 
 
 def _activation(name: str, input: Any, **parameters: Any) -> Tensor:
-    result: Tensor = apply(ops.Activation(name, parameters), check_floating(name, "input", input))
+    x = check_floating(name, "input", input)
+    numbers = {key: v if key == "approximate" else as_number(name, key, v) for key, v in parameters.items()}
+    result: Tensor = apply(ops.Activation(name, numbers), x)
     return result
 
 
@@ -56,7 +59,7 @@ def sigmoid(input: Tensor) -> Tensor:
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
     """Return x limited to [min_val, max_val]; bounded. The slope at the limits is 0."""
     no_inplace("hardtanh", inplace)
-    if not min_val < max_val:
+    if not as_number("hardtanh", "min_val", min_val) < as_number("hardtanh", "max_val", max_val):
         raise ArgumentError(explain("hardtanh", "min_val < max_val", f"{min_val} and {max_val}"))
     return _activation("hardtanh", input, min_val=min_val, max_val=max_val)
 
@@ -104,6 +107,8 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """
     x = check_floating("prelu", "input", input)
     slope = check_floating("prelu", "weight", weight)
+    if slope.dtype != x.dtype:
+        raise DTypeError(explain("prelu", f"weight of the input's dtype {x.dtype}", str(slope.dtype), "use astype"))
     if slope.size != 1 and (x.ndim < 2 or slope.shape != (x.shape[1],)):
         raise ShapeError(explain("prelu", "weight of one value, or one per channel (axis 1)", f"shape {slope.shape}"))
     shape = (1, -1) + (1,) * (x.ndim - 2) if slope.size != 1 else (1,) * x.ndim
@@ -125,6 +130,7 @@ def rrelu(
     """
     no_inplace("rrelu", inplace)
     x = check_floating("rrelu", "input", input)
+    lower, upper = as_number("rrelu", "lower", lower), as_number("rrelu", "upper", upper)
     if not lower <= upper:
         raise ArgumentError(explain("rrelu", "lower <= upper", f"{lower} and {upper}"))
     if not training:
@@ -180,7 +186,7 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """Return log(1 + exp(beta x)) / beta, and x itself where beta x > threshold; unbounded above."""
-    if not beta > 0:
+    if not as_number("softplus", "beta", beta) > 0:
         raise ArgumentError(explain("softplus", "beta > 0", repr(beta)))
     return _activation("softplus", input, beta=beta, threshold=threshold)
 

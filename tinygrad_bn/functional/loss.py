@@ -53,7 +53,7 @@ def cross_entropy(
     """
     where = "cross_entropy"
     x = check_floating(where, "input", input)
-    check_probability(where, "label_smoothing", label_smoothing)
+    label_smoothing = check_probability(where, "label_smoothing", label_smoothing)
     x, goal, single = _loss_arguments(where, x, target, weight, reduction, probabilities=True)
     classes = x.shape[1]
     if goal.dtype.kind == "f":
@@ -116,7 +116,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     if not isinstance(tensor, Tensor) or tensor.dtype.kind not in "iu":
         got = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
         raise DTypeError(explain("one_hot", "an integer tensor", str(got), "use astype('int64')"))
-    classes = as_index("one_hot", "num_classes", num_classes)
+    classes = as_index("one_hot", "num_classes", num_classes, minimum=-1)
     if classes == -1:
         if tensor.size == 0:
             raise ArgumentError(explain("one_hot", "num_classes for an empty tensor", "-1"))
@@ -183,7 +183,7 @@ def _class_weights(
     smoothing: float,
     x: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    check_classes(where, target, classes, ignore_index)
+    check_classes(where, target, classes, as_index(where, "ignore_index", ignore_index))
     kernels = kernels_of(x.device)
     spread, totals = kernels.class_weights(
         target.data, classes, None if weight is None else weight.data, ignore_index, smoothing, x.dtype

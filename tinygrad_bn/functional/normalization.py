@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from .. import ops
-from ..autograd import apply
+from ..autograd import apply, check_in_place
 from ..backend import default_generator
-from ..checks import check_probability
+from ..checks import as_number, check_probability
 from ..errors import ArgumentError, ShapeError, explain
 from ..kernels import kernels_of
 from ..tensor import Tensor
@@ -54,6 +56,7 @@ def batch_norm(
         check_parameter("batch_norm", name, value, (x.shape[1],), x.dtype, wider=True)
     if (running_mean is None) != (running_var is None):
         raise ArgumentError(explain("batch_norm", "both running_mean and running_var, or neither", "one of them"))
+    eps, momentum = as_number("batch_norm", "eps", eps), as_number("batch_norm", "momentum", momentum)
     if not eps > 0:
         raise ArgumentError(explain("batch_norm", "eps > 0", repr(eps)))
     flat = x if x.ndim in (2, 4) else x.reshape(x.shape[0], x.shape[1], math.prod(x.shape[2:]), 1)
@@ -87,14 +90,18 @@ def _train(
                 "use a larger batch, or eval() to normalise with the running averages",
             )
         )
+    for running in (running_mean, running_var):
+        if running is not None:
+            check_in_place("batch_norm", running)
     op = ops.BatchNorm(eps)
     result: Tensor = apply(op, x, weight, bias)
     if running_mean is not None and running_var is not None:
         kernels = kernels_of(x.device)
         mean, variance = op.statistics
-        for running, new in ((running_mean, mean), (running_var, variance * (count / (count - 1)))):
-            kernels.blend(running.data, new, momentum)
-            running.version.count += 1
+        with np.errstate(over="ignore"):  # infinity is a value like any other, in float16 a near one
+            for running, new in ((running_mean, mean), (running_var, variance * (count / (count - 1)))):
+                kernels.blend(running.data, new, momentum)
+                running.version.count += 1
     return result
 
 
@@ -105,7 +112,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     """
     x = check_floating("dropout", "input", input)
     no_inplace("dropout", inplace)
-    check_probability("dropout", "p", p)
+    p = check_probability("dropout", "p", p)
     if not training or p == 0:
         return x
     keep = default_generator.uniform(x.shape) >= p

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ..checks import as_index
+from ..checks import as_index, as_number
 from ..errors import ArgumentError, DTypeError, ShapeError, explain, unknown_choice
 from ..tensor import Tensor
 
@@ -26,9 +26,12 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         raise DTypeError(explain("pad", "input to be a Tensor", type(input).__name__, "wrap it with tg.tensor(...)"))
     if mode not in MODES:
         raise unknown_choice("pad", "mode", mode, MODES)
+    if not isinstance(pad, Iterable):
+        raise ArgumentError(explain("pad", "a sequence of amounts, two per axis", f"pad={pad!r}"))
     amounts = [as_index("pad", "each amount", n) for n in pad]
     if len(amounts) % 2 or len(amounts) > 2 * input.ndim:
         raise ArgumentError(explain("pad", f"an even number of amounts, at most {2 * input.ndim}", f"pad={tuple(pad)}"))
+    constant = 0.0 if value is None else as_number("pad", "value", value)
     if value is not None and mode != "constant":
         raise ArgumentError(explain("pad", "value with mode='constant' only", f"value={value}, mode={mode!r}"))
     widths = [(0, 0)] * (input.ndim - len(amounts) // 2)
@@ -48,7 +51,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     )
     cropped = input[inside] if any(min(w) < 0 for w in widths) else input
     added = [(max(0, before), max(0, after)) for before, after in widths]
-    return cropped.pad(added, 0.0 if value is None else value) if any(sum(w) for w in added) else cropped
+    return cropped.pad(added, constant) if any(sum(w) for w in added) else cropped
 
 
 def _source_index(mode: str, length: int, before: int, after: int) -> np.ndarray:

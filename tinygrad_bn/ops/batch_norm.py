@@ -45,10 +45,10 @@ class BatchNorm(FusedOp):
 
     def expand(self, x: Any, weight: Any, bias: Any) -> Any:
         axes = (0, *range(2, x.ndim))
-        mean = x.mean(axis=axes, keepdims=True)
-        centered = x - mean
+        wide = _at_least_float32(x)
+        centered = wide - wide.mean(axis=axes, keepdims=True)
         variance = (centered * centered).mean(axis=axes, keepdims=True)
-        return _scaled(centered * (variance + self.eps).rsqrt(), weight, bias)
+        return _scaled(centered * (variance + self.eps).rsqrt(), weight, bias).astype(x.dtype)
 
     def flops(self, input_shapes: Sequence[Shape], output_shape: Shape) -> int:
         return 7 * math.prod(output_shape)  # mean 1; centre, square, add 3; normalise 1; scale and shift 2
@@ -77,8 +77,8 @@ class BatchNormEval(FusedOp):
 
     def expand(self, x: Any, mean: Any, variance: Any, weight: Any, bias: Any) -> Any:
         shape = _channel_shape(x)
-        centered = x - mean.detach().reshape(shape)
-        return _scaled(centered * (variance.detach().reshape(shape) + self.eps).rsqrt(), weight, bias)
+        mean, variance = (_at_least_float32(t.detach()).reshape(shape) for t in (mean, variance))
+        return _scaled((x - mean) * (variance + self.eps).rsqrt(), weight, bias).astype(x.dtype)
 
     def flops(self, input_shapes: Sequence[Shape], output_shape: Shape) -> int:
         return 4 * math.prod(output_shape)
@@ -86,6 +86,10 @@ class BatchNormEval(FusedOp):
 
 def _channel_shape(x: Any) -> Shape:
     return 1, -1, *[1] * (x.ndim - 2)
+
+
+def _at_least_float32(x: Any) -> Any:
+    return x.astype("float32") if x.dtype.itemsize < 4 else x
 
 
 def _scaled(normalized: Any, weight: Any, bias: Any) -> Any:

@@ -23,6 +23,7 @@ class BatchNormKernels:
 
     def batch_norm(self, x: Any, mean: Any, variance: Any, weight: Any, bias: Any, eps: float) -> Any:
         """Return weight * (x - mean) / sqrt(variance + eps) + bias; weight and bias may be None."""
+        mean, variance = self._at_least_float32(mean), self._at_least_float32(variance)
         scale = 1.0 / self.xp.sqrt(variance + eps)
         if weight is not None:
             scale = scale * weight
@@ -57,6 +58,7 @@ class BatchNormKernels:
         self, grad: Any, x: Any, mean: Any, variance: Any, weight: Any, eps: float
     ) -> tuple[Any, Any, Any]:
         """Return the gradients of x, weight and bias when mean and variance are constants."""
+        mean, variance = self._at_least_float32(mean), self._at_least_float32(variance)
         inverse_std = 1.0 / self.xp.sqrt(variance + eps)
         scale = inverse_std if weight is None else inverse_std * weight
         centered = x - self._per_channel(mean, x)
@@ -77,6 +79,9 @@ class BatchNormKernels:
         ones = self.xp.ones((1, height * width), dtype=last.dtype)
         return self.xp.matmul(ones, last).sum(axis=(0, 1))
 
+    def _at_least_float32(self, values: Any) -> Any:
+        return values.astype("float32") if values.dtype == self.xp.float16 else values
+
     def _per_channel(self, values: Any, x: Any) -> Any:
-        """Return (C,) values in the shape and, at least float32, the precision that broadcast against x."""
+        """Return (C,) values in the shape that broadcasts against x."""
         return values.reshape((1, -1) + (1,) * (x.ndim - 2))
