@@ -126,7 +126,7 @@ def _compare_second(
 
 def layouts(array: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the same values in every kind of memory that an array can have."""
-    yield "fortran", np.asfortranarray(array)
+    yield "fortran", np.array(array, order="F")
     if array.ndim:
         wide = np.full((*array.shape[:-1], 2 * array.shape[-1] + 1), 7, dtype=array.dtype)
         wide[..., 1::2] = array

@@ -66,7 +66,7 @@ class ElementwiseKernels:
         return x.astype(dtype)
 
     def copy(self, x: Any) -> Any:
-        return x.copy()
+        return x.copy(order="K")  # the memory order of x
 
     def matmul(self, a: Any, b: Any) -> Any:
         """Multiply matrices (..., M, K) @ (..., K, N); float16 is multiplied in float32."""
