@@ -6,7 +6,9 @@ kernel lie side by side. A convolution is computed as
     output = sum over taps of  patches(tap) @ weights(tap)
 
 where a tap is either the whole kernel (the classical im2col: one large product, every input value copied KH*KW
-times) or one row of it (KH products, every value copied only KW times; better for images with many pixels).
+times) or one row of it (KH products, every value copied only KW times; better for images with many pixels). In the
+second case the pixels are sorted by image row first, so that what lies under each row of the kernel is one piece of
+memory and each product one large one.
 
 The derivative with respect to the input is again a convolution, of the output's gradient spread out by the stride,
 with the kernel turned by 180 degrees and its input and output channels exchanged (Dumoulin & Visin 2016,
@@ -106,10 +108,11 @@ class ConvolutionKernels:
             for i, j, window in windows(spread, kernel, stride, dilation, (out_size[0], out_size[1])):
                 result[i, j] = (window[..., None] * per_group).sum(axis=(0, 1, 2))
             return xp.ascontiguousarray(result.transpose(2, 3, 0, 1)).reshape(out_channels, 1, *kernel)
-        taps = self._taps(spread, kernel, stride, dilation, groups, (out_size[0], out_size[1]))
-        images, _, pixels, _ = taps[0].shape
-        per_image = last.reshape(images, pixels, groups, out_per_group).swapaxes(1, 2)
-        products = [xp.matmul(tap.swapaxes(-1, -2), per_image).sum(axis=0) for tap in taps]
+        by_rows = _takes_rows(kernel, stride, (out_size[0], out_size[1]), in_per_group)
+        taps = self._taps(spread, kernel, stride, dilation, groups, (out_size[0], out_size[1]), by_rows)
+        last = last.transpose(1, 0, 2, 3) if by_rows else last
+        pixels = last.reshape(-1, groups, out_per_group).swapaxes(0, 1)
+        products = [xp.matmul(tap.swapaxes(-1, -2), pixels) for tap in taps]
         result = xp.stack(products, axis=1).reshape(groups, *kernel, in_per_group, out_per_group)
         return xp.ascontiguousarray(result.transpose(0, 4, 3, 1, 2)).reshape(out_channels, in_per_group, *kernel)
 
@@ -142,46 +145,48 @@ class ConvolutionKernels:
             for i, j, window in windows(x, kernel, stride, dilation, out_size):
                 result += window[..., None] * per_group[:, :, i, j]
             return channels_first(result.reshape(batch, *out_size, out_channels))
-        taps = self._taps(x, kernel, stride, dilation, groups, out_size)
+        by_rows = _takes_rows(kernel, stride, out_size, in_per_group)
+        taps = self._taps(x, kernel, stride, dilation, groups, out_size, by_rows)
         matrices = weight.reshape(groups, out_per_group, in_per_group, *kernel).transpose(0, 3, 4, 2, 1)
         matrices = matrices.reshape(groups, len(taps), -1, out_per_group)
         result = xp.matmul(taps[0], matrices[:, 0])
         for tap, matrix in zip(taps[1:], matrices.swapaxes(0, 1)[1:], strict=True):
             result += xp.matmul(tap, matrix)
-        return channels_first(result.swapaxes(1, 2).reshape(batch, *out_size, out_channels))
+        result = result.swapaxes(0, 1)
+        if by_rows:
+            result = result.reshape(out_size[0], batch, out_size[1], out_channels).swapaxes(0, 1)
+        return channels_first(xp.ascontiguousarray(result).reshape(batch, *out_size, out_channels))
 
-    def _taps(self, x: Any, kernel: Pair, stride: Pair, dilation: Pair, groups: int, out_size: Pair) -> list[Any]:
-        """Return the patches under each tap, (images, groups, pixels, values): one tap, or one for each kernel row."""
+    def _taps(
+        self, x: Any, kernel: Pair, stride: Pair, dilation: Pair, groups: int, out_size: Pair, by_rows: bool
+    ) -> list[Any]:
+        """Return the patches (groups, pixels, values) under the whole kernel, or under each of its rows."""
         batch, height, _width, channels = x.shape
         in_per_group = channels // groups
-        whole_kernel = (
-            stride != (1, 1)
-            or out_size[0] * out_size[1] < _FEW_PIXELS
-            or kernel[1] * in_per_group < _SHORT_ROW
-            or kernel[0] == 1
-        )
         s_batch, s_row, s_column, s_channel = x.strides
-        shape: tuple[int, ...]
-        strides: tuple[int, ...]
-        if whole_kernel:
-            shape = (batch, *out_size, *kernel, groups, in_per_group)
-            steps = (s_row * stride[0], s_column * stride[1], s_row * dilation[0], s_column * dilation[1])
-            strides = (s_batch, *steps, s_channel * in_per_group, s_channel)
-            view = self.xp.lib.stride_tricks.as_strided(x, shape, strides)
-            patches = view.transpose(5, 0, 1, 2, 3, 4, 6)
-            values = kernel[0] * kernel[1] * in_per_group
-            return [patches.reshape(1, groups, batch * out_size[0] * out_size[1], values)]
-        shape = (batch, height, out_size[1], kernel[1], groups, in_per_group)
-        strides = (s_batch, s_row, s_column, s_column * dilation[1], s_channel * in_per_group, s_channel)
-        view = self.xp.lib.stride_tricks.as_strided(x, shape, strides)
-        rows = self.xp.ascontiguousarray(view.transpose(0, 4, 1, 2, 3, 5))
-        values = kernel[1] * in_per_group
-        rows = rows.reshape(batch, groups, height, out_size[1], values)
-        first_rows = [i * dilation[0] for i in range(kernel[0])]
-        return [
-            rows[:, :, first : first + out_size[0]].reshape(batch, groups, out_size[0] * out_size[1], values)
-            for first in first_rows
-        ]
+        as_strided = self.xp.lib.stride_tricks.as_strided
+        s_group = s_channel * in_per_group
+        if by_rows:
+            shape: tuple[int, ...] = (groups, height, batch, out_size[1], kernel[1], in_per_group)
+            strides: tuple[int, ...] = (s_group, s_row, s_batch, s_column, s_column * dilation[1], s_channel)
+            rows = self.xp.ascontiguousarray(as_strided(x, shape, strides))
+            starts = [i * dilation[0] for i in range(kernel[0])]
+            size = (groups, out_size[0] * batch * out_size[1], kernel[1] * in_per_group)
+            return [rows[:, start : start + out_size[0]].reshape(size) for start in starts]
+        shape = (groups, batch, *out_size, *kernel, in_per_group)
+        steps = (s_row * stride[0], s_column * stride[1], s_row * dilation[0], s_column * dilation[1])
+        view = as_strided(x, shape, (s_group, s_batch, *steps, s_channel))
+        return [view.reshape(groups, batch * out_size[0] * out_size[1], kernel[0] * kernel[1] * in_per_group)]
+
+
+def _takes_rows(kernel: Pair, stride: Pair, out_size: Pair, in_per_group: int) -> bool:
+    """Return whether one product per kernel row is faster than one for the whole kernel."""
+    return (
+        stride == (1, 1)
+        and kernel[0] > 1
+        and out_size[0] * out_size[1] >= _FEW_PIXELS
+        and kernel[1] * in_per_group >= _SHORT_ROW
+    )
 
 
 def _overlap(length: int, size: int, offset: int, step: int) -> tuple[slice, slice]:
