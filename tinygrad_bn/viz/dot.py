@@ -159,6 +159,8 @@ class _Writer:
 
     def _arithmetic(self, node: NodeRecord) -> str:
         numbers = {name: value for name, value in node.attributes if name in ("a", "b")}
+        if len(numbers) + len(self.inputs[node.id]) > 2:
+            numbers = {}  # neither side of the sign says which argument it is
         others = [pair for pair in node.attributes if pair[0] not in numbers]
         words = [numbers.get("a", ""), symbol_of(node.label), numbers.get("b", "")]
         title = font(" ".join(word for word in words if word), bold=True)

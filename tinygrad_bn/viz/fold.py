@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Container, Sequence
 from dataclasses import replace
 
 from .records import ClusterRecord, Content, EdgeRecord, GraphRecord, NodeRecord, Role
 
 MOST_CONTENTS = 8
-"""Operations of a closed module that are shown one by one."""
+"""Operations of a closed module that are shown one by one; more are counted by kind."""
 
 
 def fold(graph: GraphRecord, depth: int | None) -> GraphRecord:
@@ -26,15 +26,13 @@ def fold(graph: GraphRecord, depth: int | None) -> GraphRecord:
 def _closed(graph: GraphRecord, depth: int) -> GraphRecord:
     closed = _closed_clusters(graph, depth)
     owner = [None if node.cluster is None else closed[node.cluster] for node in graph.nodes]
-    operations: Counter[int | None] = Counter(
-        group for node, group in zip(graph.nodes, owner, strict=True) if not node.role.is_tensor
-    )
+    contents = _contents(graph, owner)
     closed, owner = (
-        [group if group is not None and operations[group] > 1 else None for group in groups]
+        [group if group is not None and len(contents[group]) > 1 else None for group in groups]
         for groups in (closed, owner)
     )
     _take_in_tensors(graph, owner)
-    return _merged(graph, owner, closed)
+    return _merged(graph, owner, closed, contents)
 
 
 def _closed_clusters(graph: GraphRecord, depth: int) -> list[int | None]:
@@ -49,6 +47,25 @@ def _closed_clusters(graph: GraphRecord, depth: int) -> list[int | None]:
     return closed
 
 
+def _contents(graph: GraphRecord, owner: Sequence[int | None]) -> dict[int, list[Content]]:
+    """Return the operations of each closed cluster, in their order; an opened operation counts as one."""
+    opened: list[int | None] = []  # for each cluster, the outermost opened operation that it is or lies in
+    for cluster in graph.clusters:
+        outer = None if cluster.parent is None else opened[cluster.parent]
+        opened.append(cluster.id if outer is None and cluster.role is not Role.MODULE else outer)
+    contents: dict[int, list[Content]] = defaultdict(list)
+    counted: set[int] = set()
+    for node, group in zip(graph.nodes, owner, strict=True):
+        whole = None if node.cluster is None else opened[node.cluster]
+        if group is None or node.role.is_tensor or whole in counted:
+            continue
+        if whole is not None:
+            counted.add(whole)
+        shown = node if whole is None else graph.clusters[whole]
+        contents[group].append(Content(shown.role, shown.label, 1))
+    return contents
+
+
 def _take_in_tensors(graph: GraphRecord, owner: list[int | None]) -> None:
     """Let a closed module own the parameters, buffers and constants that it alone reads."""
     readers: dict[int, set[int | None]] = {}
@@ -60,7 +77,12 @@ def _take_in_tensors(graph: GraphRecord, owner: list[int | None]) -> None:
             owner[node.id] = next(iter(groups)) if len(groups) == 1 else None
 
 
-def _merged(graph: GraphRecord, owner: Sequence[int | None], closed: Sequence[int | None]) -> GraphRecord:
+def _merged(
+    graph: GraphRecord,
+    owner: Sequence[int | None],
+    closed: Sequence[int | None],
+    contents: dict[int, list[Content]],
+) -> GraphRecord:
     """Return the graph with each closed cluster as one node."""
     members: dict[int, list[NodeRecord]] = {}
     for node, group in zip(graph.nodes, owner, strict=True):
@@ -74,8 +96,7 @@ def _merged(graph: GraphRecord, owner: Sequence[int | None], closed: Sequence[in
             nodes.append(replace(node, cluster=_open_around(graph, closed, node.cluster)))
         elif node is members[group][-1]:  # all that a module reads stands before its last operation
             new_ids.update((member.id, len(nodes)) for member in members[group])
-            cluster = graph.clusters[group]
-            nodes.append(_as_node(cluster, members[group]))
+            nodes.append(_as_node(graph.clusters[group], members[group], contents[group]))
     numbered = [replace(node, id=number) for number, node in enumerate(nodes)]
     edges = dict.fromkeys(
         replace(edge, tail=new_ids[edge.tail], head=new_ids[edge.head], argument=_argument(edge, owner))
@@ -96,9 +117,11 @@ def _open_around(graph: GraphRecord, closed: Sequence[int | None], cluster: int 
     return cluster
 
 
-def _as_node(cluster: ClusterRecord, members: Sequence[NodeRecord]) -> NodeRecord:
-    operations = [node for node in members if not node.role.is_tensor]
-    last = operations[-1]
+def _as_node(cluster: ClusterRecord, members: Sequence[NodeRecord], contents: Sequence[Content]) -> NodeRecord:
+    if len(contents) > MOST_CONTENTS:
+        counts = Counter((content.role, content.label) for content in contents)
+        contents = [Content(role, label, count) for (role, label), count in counts.items()]
+    last = members[-1]
     return NodeRecord(
         0,
         Role.MODULE,
@@ -107,17 +130,9 @@ def _as_node(cluster: ClusterRecord, members: Sequence[NodeRecord]) -> NodeRecor
         last.shape,
         last.dtype,
         cluster=cluster.parent,
-        contents=_contents(operations),
+        contents=tuple(contents),
         parameter_count=sum(node.size for node in members if node.role is Role.PARAMETER),
     )
-
-
-def _contents(operations: Sequence[NodeRecord]) -> tuple[Content, ...]:
-    """Return operations in their order; when there are many, each kind once with its number."""
-    kinds = [(node.role, node.label) for node in operations]
-    if len(kinds) <= MOST_CONTENTS:
-        return tuple(Content(role, label, 1) for role, label in kinds)
-    return tuple(Content(role, label, count) for (role, label), count in Counter(kinds).items())
 
 
 def _without_boxes_of_one(graph: GraphRecord) -> GraphRecord:
@@ -127,10 +142,10 @@ def _without_boxes_of_one(graph: GraphRecord) -> GraphRecord:
     kept: set[int] = set()
     for cluster in reversed(graph.clusters):  # innermost first, because an empty one does not count in its parent
         whole = cluster.parent is None and held[None] == 1
-        if cluster.role is not Role.MODULE or (held[cluster.id] > 1 and not whole):
-            kept.add(cluster.id)
-        elif held[cluster.id] == 0:
+        if held[cluster.id] == 0:
             held[cluster.parent] -= 1
+        elif cluster.role is not Role.MODULE or (held[cluster.id] > 1 and not whole):
+            kept.add(cluster.id)
     new_ids: dict[int | None, int | None] = {None: None}
     clusters: list[ClusterRecord] = []
     for cluster in graph.clusters:

@@ -25,7 +25,10 @@ _ROLES: dict[str, Role] = {
 
 COMMUTATIVE = ("add", "mul", "maximum", "minimum", "concatenate")
 
-_SYMBOLS = {"add": "+", "sub": "−", "mul": "×", "div": "÷", "pow": "^", "neg": "−x", "sqrt": "√x", "rsqrt": "1 / √x"}
+_SYMBOLS = {
+    **{"add": "+", "sub": "−", "mul": "×", "div": "÷", "pow": "^", "neg": "−x", "sqrt": "√x", "rsqrt": "1 / √x"},
+    **{"less": "<", "less_equal": "≤", "greater": ">", "greater_equal": "≥", "equal": "=", "not_equal": "≠"},
+}
 
 _OPENS = {"batch_norm": ("batch_norm", "batch_norm_eval")}
 """Fused operations that one word opens together."""
