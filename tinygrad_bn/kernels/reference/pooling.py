@@ -33,7 +33,7 @@ class PoolingKernels:
     ) -> tuple[Any, Any]:
         """Return the maximum of every window and which element of the window it was (row-major, int32).
 
-        The first maximum wins; NaN counts as larger than everything.
+        The first maximum wins, but the last NaN, which counts as larger than everything (PyTorch's rule).
         """
         xp = self.xp
         lowest = -xp.inf if x.dtype.kind == "f" else xp.iinfo(x.dtype).min
@@ -41,7 +41,8 @@ class PoolingKernels:
         best = winner = None
         for number, (_, _, window) in enumerate(windows(padded, kernel, stride, dilation, out_size)):
             if best is None:
-                best, winner = window.copy(), xp.zeros(window.shape, dtype="int32")
+                best, winner = window.copy(), xp.empty(window.shape, dtype="int32")
+                winner[...] = self._first_inside(kernel, stride, padding, dilation, out_size)
             else:
                 winner = xp.where((window > best) | (window != window), xp.int32(number), winner)
                 best = xp.maximum(best, window)
@@ -116,6 +117,17 @@ class PoolingKernels:
                 start, end = self.xp.maximum(start, 0), self.xp.minimum(end, input_size[d])
             lengths.append((end - start).astype("float64"))
         return lengths[0][:, None] * lengths[1][None, :]
+
+    def _first_inside(self, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, out_size: Pair) -> Any:
+        """Return which element of each window is the first that lies not in the padding, (OH, OW, 1).
+
+        It wins where nothing is larger than minus infinity, which is also what the padding holds.
+        """
+        rows, columns = (
+            self.xp.clip(-((self.xp.arange(out_size[d]) * stride[d] - padding[d]) // dilation[d]), 0, kernel[d] - 1)
+            for d in (0, 1)
+        )
+        return (rows[:, None] * kernel[1] + columns)[..., None]
 
     def _padded(
         self,
