@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .markup import font, quoted
-from .operations import COMMUTATIVE, symbol_of
+from .operations import COMMUTATIVE, sign_of
 from .records import ClusterRecord, EdgeRecord, GraphRecord, NodeRecord, Role, Shape
 from .style import CLUSTER_FILLS, CLUSTER_LINE, FAINT, FONT, INK, LINE, LOOKS, MEANINGS, Look
 
@@ -162,7 +162,7 @@ class _Writer:
         if len(numbers) + len(self.inputs[node.id]) > 2:
             numbers = {}  # neither side of the sign says which argument it is
         others = [pair for pair in node.attributes if pair[0] not in numbers]
-        words = [numbers.get("a", ""), symbol_of(node.label), numbers.get("b", "")]
+        words = [numbers.get("a", ""), sign_of(node.label), numbers.get("b", "")]
         title = font(" ".join(word for word in words if word), bold=True)
         if others and self.view.attributes:
             title += f" {font(_listed(others), size=_SMALL)}"
@@ -176,7 +176,7 @@ class _Writer:
         cells = [f'<TD ALIGN="LEFT">{title}</TD>']
         for content in node.contents:
             look = LOOKS[content.role]
-            name = symbol_of(content.label) + (f" × {content.count}" if content.count > 1 else "")
+            name = sign_of(content.label) + (f" × {content.count}" if content.count > 1 else "")
             cells.append(_cell(font(name, size=_SMALL, colour=look.text), look))
         if node.parameter_count and self.view.parameters != "hidden":
             count = font(f"{node.parameter_count:,} parameters", size=_SMALL, colour=FAINT)

@@ -14,7 +14,8 @@ def text(value: str) -> str:
     >>> text('"]; <b>' + "\\\\N" + chr(10))
     '&quot;]; &lt;b&gt;&#92;N&#92;n'
     """
-    return html.escape(_shown(value)).replace("\\", "&#92;")
+    # Graphviz takes a label without any character for a syntax error.
+    return html.escape(_shown(value)).replace("\\", "&#92;") or "&#160;"
 
 
 def quoted(*lines: str) -> str:

@@ -25,10 +25,17 @@ _ROLES: dict[str, Role] = {
 
 COMMUTATIVE = ("add", "mul", "maximum", "minimum", "concatenate")
 
-_SYMBOLS = {
-    **{"add": "+", "sub": "−", "mul": "×", "div": "÷", "pow": "^", "neg": "−x", "sqrt": "√x", "rsqrt": "1 / √x"},
-    **{"less": "<", "less_equal": "≤", "greater": ">", "greater_equal": "≥", "equal": "=", "not_equal": "≠"},
+_ARITHMETIC_SIGNS = {"add": "+", "sub": "−", "mul": "×", "div": "÷", "pow": "^"}
+_FUNCTION_SIGNS = {"neg": "−x", "sqrt": "√x", "rsqrt": "1 / √x"}
+_COMPARISON_SIGNS = {
+    "less": "<",
+    "less_equal": "≤",
+    "greater": ">",
+    "greater_equal": "≥",
+    "equal": "=",
+    "not_equal": "≠",
 }
+_SIGNS = {**_ARITHMETIC_SIGNS, **_FUNCTION_SIGNS, **_COMPARISON_SIGNS}
 
 _OPENS = {"batch_norm": ("batch_norm", "batch_norm_eval")}
 """Fused operations that one word opens together."""
@@ -50,9 +57,9 @@ def label_of(op: Op) -> str:
     return function if isinstance(function, str) and function else op.name
 
 
-def symbol_of(label: str) -> str:
+def sign_of(label: str) -> str:
     """Return the sign for an arithmetic operation that has one, otherwise its name."""
-    return _SYMBOLS.get(label, label)
+    return _SIGNS.get(label, label)
 
 
 def argument_names(op: Op, count: int) -> tuple[str, ...]:

@@ -206,7 +206,7 @@ def _guess(leaf: Leaf, argument: str, op_name: str) -> tuple[Role, str]:
 
 
 def _numbers(node: Node, arguments: Sequence[str]) -> Attributes:
-    """Return the Python scalars among an elementwise operation's inputs; the graph keeps only what a derivative needs."""
+    """Return the Python scalars among an elementwise operation's inputs, as far as the graph keeps them."""
     if not node.op.broadcasts:
         return ()
     kept = node.saved or (None,) * len(arguments)
