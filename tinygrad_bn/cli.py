@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _compare(arguments: argparse.Namespace) -> int:
     from .lab import progress
-    from .lab.compare import compare
+    from .lab.main_job import compare
     from .lab.config import CompareConfig
     from .lab.options import config_from
 

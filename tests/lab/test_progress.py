@@ -28,11 +28,20 @@ def test_plain_lines_count_name_and_judge_every_run(make_comparison: Callable[..
             told.ended(folder)
     lines = stream.getvalue().splitlines()
     assert lines[0] == "4 runs, 1 already done"
-    assert lines[1].startswith("[2/4] tanh swap seed 0: test accuracy 81.00 %, 2.0 s  (about ")
+    assert lines[1].startswith("[2/4] tanh swap seed 0: test accuracy 81.00 %, 2.0 s")
     assert lines[2].startswith("[3/4] tanh convention seed 1: test accuracy 80.30 %")
     assert lines[3] == "[4/4] tanh swap seed 1: FAILED: ValueError: no luck"
     assert "\x1b" not in stream.getvalue()
     assert "\r" not in stream.getvalue()
+
+
+def test_the_time_left_is_told_once_the_pace_is_known(make_comparison: Callable[..., Comparison]) -> None:
+    folders = [record.folder for record in make_comparison(CONFIG).records]
+    stream = io.StringIO()
+    with progress.PlainLines(total=5, done=0, stream=stream) as told:
+        for folder in folders:
+            told.ended(folder)
+    assert ["left)" in line for line in stream.getvalue().splitlines()[1:]] == [False, False, True, True]
 
 
 def test_output_that_is_no_terminal_gets_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:

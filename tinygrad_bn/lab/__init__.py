@@ -10,9 +10,9 @@
 
 from __future__ import annotations
 
-from .compare import compare
 from .comparison import Comparison, RunRecord
 from .config import CompareConfig, RunConfig
+from .main_job import compare
 from .probes import LayerProbe, ModelProbe, layers_of
 from .statistics import PairedComparison, compare_pairs
 from .training import Trained, train

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .. import data, functional, nn
+from .schedules import SCHEDULES
 
 
 def models() -> Sequence[str]:
@@ -19,7 +20,7 @@ def datasets() -> Sequence[str]:
 
 def schedules() -> Sequence[str]:
     """How the learning rate changes over the training."""
-    return ["constant", "cosine"]
+    return list(SCHEDULES)
 
 
 def activations() -> Sequence[str]:

@@ -25,6 +25,8 @@ LINE_STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P")
 #: Layers beyond this many are thinned out evenly in the histogram figures.
 MOST_LAYERS_SHOWN = 8
+#: Where the logarithmic axis of a histogram ends.
+SMALLEST_SHARE = 1e-5
 
 
 def difference_figure(comparison: Comparison) -> str:
@@ -120,8 +122,9 @@ def layer_histogram_figure(comparison: Comparison, activation: str) -> str:
     """Distribution of each layer's activation output over the test set, orders on top of each other, one seed."""
     shown = _one_seed(comparison, activation)
     layers = _thinned(next(iter(shown.values())))
-    columns = min(4, len(layers))
+    columns = len(layers) if len(layers) <= 5 else 4
     rows = -(-len(layers) // columns)
+    highest = 0.0
     figure, axes = _figure(columns, rows=rows, width=8.4, height=0.6 + 1.9 * rows)
     for panel, layer in zip(axes, layers, strict=False):
         for index, order in enumerate(comparison.config.orders):
@@ -130,6 +133,7 @@ def layer_histogram_figure(comparison: Comparison, activation: str) -> str:
             probe = shown[order][layer]
             counts = probe.counts.sum(axis=0)
             shares = counts / max(1, counts.sum())
+            highest = max(highest, shares.max())
             look = {"color": _order_colour(index), "linestyle": _line(index), "linewidth": 1.3}
             panel.stairs(shares, probe.edges, fill=True, color=_order_colour(index), alpha=0.14)
             panel.stairs(shares, probe.edges, label=order, **look)
@@ -137,6 +141,9 @@ def layer_histogram_figure(comparison: Comparison, activation: str) -> str:
         panel.set_yscale("log")
         panel.set_xlim(*_range([shown[order][layer] for order in shown]))
         panel.tick_params(axis="y", labelsize=7.5)
+        panel.tick_params(axis="y", which="both", labelleft=panel.get_subplotspec().is_first_col())
+    for panel in axes:
+        panel.set_ylim(SMALLEST_SHARE, 1.5 * highest)
     for panel in axes[len(layers) :]:
         panel.set_visible(False)
     axes[0].set_ylabel("share of values per bin")

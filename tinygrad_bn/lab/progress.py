@@ -172,6 +172,7 @@ class _Clock:
     def left(self) -> str:
         trained = self.done - self._done_before
         remaining = self.total - self.done
-        if not trained or not remaining:
+        # The first runs end together after a while of silence: a pace is known only after some more.
+        if trained < 3 or not remaining:
             return ""
         return f"about {duration((time.monotonic() - self._started) / trained * remaining)}"

@@ -77,3 +77,15 @@ def _p_or_none(p_value: float | None) -> str:
 
 def _p_name(pairs: Sequence[PairedComparison]) -> str:
     return "sign-flip p" if all(pair.p_is_exact for pair in pairs) else "sign-flip p (sampled)"
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of words as aligned columns, two spaces apart.
+
+    >>> print(columns([("name", "train"), ("digits", "1437")]))
+    name    train
+    digits  1437
+    """
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)

@@ -21,20 +21,9 @@ from .config import RunConfig
 from .environment import environment
 from .probes import ModelProbe, mechanism
 from .runfolder import RunFolder
+from .schedules import SCHEDULES
 
 EVALUATION_BATCH = 250
-
-
-class Cos:
-    def __init__(self, config, optimizer, steps):
-        self.c, self.o, self.n, self.i = config, optimizer, steps, 0
-
-    def step(self):
-        self.i += 1
-        if self.c.schedule == "cosine":
-            self.o.param_groups[0]["lr"] = self.c.learning_rate * (
-                1e-3 + 0.5 * (1 + math.cos(math.pi * self.i / self.n))
-            )
 
 
 @dataclass(frozen=True)
@@ -87,7 +76,7 @@ def train(config: RunConfig, on_epoch: Callable[[dict[str, float]], None] | None
     optimizer = optim.SGD(
         model.parameters(), lr=config.learning_rate, momentum=config.momentum, weight_decay=config.weight_decay
     )
-    schedule = Cos(config, optimizer, steps=config.epochs * len(loader))
+    schedule = SCHEDULES[config.schedule](optimizer, config.epochs * len(loader))
     probe = ModelProbe(model, config.activation)
     metrics: list[dict[str, float]] = []
     diverged = False
@@ -156,7 +145,9 @@ def train_in_folder(folder: RunFolder) -> None:
     folder.write_result(trained.result)
 
 
-def train_epoch(model: nn.Module, loader: data.DataLoader, optimizer: optim.Optimizer, schedule: Any) -> float:
+def train_epoch(
+    model: nn.Module, loader: data.DataLoader, optimizer: optim.Optimizer, schedule: optim.LRScheduler
+) -> float:
     """Take one step per batch and return the mean loss of the steps."""
     model.train()
     total = Tensor(np.zeros((), dtype=np.float32), device=loader.device)

@@ -1,0 +1,125 @@
+"""A training run: its numbers repeat, pairs share what they must share, and broken runs say so."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_bn as tg
+from tinygrad_bn import data
+from tinygrad_bn.errors import ShapeError
+from tinygrad_bn.lab import RunConfig, train
+from tinygrad_bn.lab.executor import attempt, execute
+from tinygrad_bn.lab.runfolder import RunFolder
+from tinygrad_bn.lab.training import build_model
+
+TINY = RunConfig(dataset="synthetic", width=2, epochs=2, batch_size=50, order="swap", activation="tanh")
+
+
+def numbers(metrics: list[dict[str, float]]) -> list[dict[str, float]]:
+    return [{name: value for name, value in line.items() if name != "seconds"} for line in metrics]
+
+
+def test_the_same_config_gives_the_same_numbers_bit_for_bit() -> None:
+    first = train(TINY)
+    tg.manual_seed(99)
+    tg.randn(5)
+    second = train(TINY)
+    assert numbers(first.metrics) == numbers(second.metrics)
+    for name, tensor in first.model.state_dict().items():
+        np.testing.assert_array_equal(tensor.numpy(), second.model.state_dict()[name].numpy())
+    for name, array in first.probes.items():
+        np.testing.assert_array_equal(array, second.probes[name])
+    assert numbers(train(dataclasses.replace(TINY, seed=1)).metrics) != numbers(first.metrics)
+
+
+def test_a_worker_process_gives_the_numbers_of_this_one(tmp_path: Path) -> None:
+    other = dataclasses.replace(TINY, order="convention")
+    ended: list[RunConfig] = []
+    execute(tmp_path, [TINY, other], 2, lambda running: None, ended.append)
+    assert set(ended) == {TINY, other}
+    for config in (TINY, other):
+        here = train(config)
+        folder = RunFolder(tmp_path, config)
+        assert numbers(folder.metrics()) == numbers(here.metrics)
+        assert folder.result()["test_accuracy"] == here.result["test_accuracy"]
+        for name, array in folder.probes().items():
+            np.testing.assert_array_equal(array, here.probes[name])
+        assert folder.environment()["blas_threads"] == "1"
+
+
+def test_pairs_have_the_same_initial_weights_and_the_same_batches() -> None:
+    dataset = data.load("synthetic", "train")
+    weights = []
+    for order in ("convention", "swap", "preact"):
+        config = dataclasses.replace(TINY, order=order, seed=5)
+        tg.manual_seed(config.seed)
+        model = build_model(config, dataset)
+        weights.append([p.numpy() for name, p in model.named_parameters() if "conv" in name or "linear" in name])
+    for other in weights[1:]:
+        for a, b in zip(weights[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)
+    # Batches come from a loader whose order depends on the seed and the epoch alone (tests/data/test_loader.py).
+
+
+def test_training_learns_and_its_metrics_are_whole() -> None:
+    seen: list[dict[str, float]] = []
+    trained = train(dataclasses.replace(TINY, width=4, epochs=3), seen.append)
+    assert seen == trained.metrics
+    assert [line["epoch"] for line in seen] == [1, 2, 3]
+    assert seen[-1]["train_loss"] < seen[0]["train_loss"]
+    assert trained.result["test_accuracy"] == seen[-1]["test_accuracy"] > 60.0
+    assert seen[-1]["learning_rate"] == pytest.approx(0.0, abs=1e-12)
+    assert trained.result["diverged"] is False
+    assert trained.result["layers"][0]["name"] == "features.0"
+    assert not any(module.training for module in trained.model.modules())
+
+
+def test_a_run_that_diverges_stops_and_says_so() -> None:
+    with np.errstate(all="ignore"):
+        trained = train(dataclasses.replace(TINY, learning_rate=1e30, epochs=5, order="no-norm", activation="relu"))
+    assert trained.result["diverged"] is True
+    assert trained.result["epochs"] < 5
+    assert 0.0 <= trained.result["test_accuracy"] <= 100.0
+
+
+def test_a_failure_is_recorded_with_its_cause(tmp_path: Path) -> None:
+    config = dataclasses.replace(TINY, device="nonsense")
+    assert attempt(tmp_path, config) is False
+    error = RunFolder(tmp_path, config).error()
+    assert error is not None
+    assert error["type"] == "DeviceError"
+    assert "nonsense" in error["message"]
+    assert "Traceback" in error["traceback"]
+
+
+def test_an_interrupt_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(folder: RunFolder) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tinygrad_bn.lab.executor.train_in_folder", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        attempt(tmp_path, TINY)
+    assert RunFolder(tmp_path, TINY).error() is None
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "two_drops"])
+def test_schedules_end_where_they_should(schedule: str) -> None:
+    trained = train(dataclasses.replace(TINY, schedule=schedule, epochs=4, learning_rate=0.1))
+    rates = [line["learning_rate"] for line in trained.metrics]
+    expected = {
+        "constant": [0.1] * 4,
+        "cosine": [0.05 * (1 + np.cos(np.pi * epoch / 4)) for epoch in (1, 2, 3, 4)],
+        "two_drops": [0.1, 0.01, 0.001, 0.001],
+    }
+    np.testing.assert_allclose(rates, expected[schedule], atol=1e-12)
+
+
+def test_images_that_are_not_square_are_refused() -> None:
+    images: Any = np.zeros((4, 1, 8, 6))
+    with pytest.raises(ShapeError, match="square images"):
+        build_model(TINY, data.Dataset(images, [0, 1, 2, 3]))

@@ -1,0 +1,223 @@
+"""The command line as a user meets it: one line per error, exit codes, and what each command writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tinygrad_bn import cli
+
+pytest.importorskip("scipy")
+pytest.importorskip("matplotlib")
+
+TINY = ["compare", "--dataset", "synthetic", "--width", "2", "--epochs", "1", "--batch-size", "100"]
+
+
+def run(*arguments: str) -> int:
+    try:
+        return cli.main(list(arguments))
+    except SystemExit as end:
+        return int(end.code or 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["compare", "--activations", "tahn"], ["did you mean 'tanh'", "softsign"]),
+        (["compare", "--orders", "convention,swop"], ["did you mean 'swap'"]),
+        (["compare", "--model", "small"], ["small_cnn", "vgg16"]),
+        (["compare", "--dataset", "imagenet"], ["fashion_mini", "cifar10"]),
+        (["compare", "--epochs", "0"], ["epochs of at least 1, got 0"]),
+        (["compare", "--epochs", "few"], ["--epochs", "few"]),
+        (["compare", "--seeds", "a"], ["a number of seeds (6) or the seeds themselves (3,5,8)", "'a'"]),
+        (["compare", "--seeds", "0"], ["seeds to be at least one"]),
+        (["compare", "--lr", "-1"], ["learning_rate above 0"]),
+        (["compare", "--device", "cuda:99", "--out", "never"], ["cuda:99"]),
+        (["compare", "--jobs", "-2", "--out", "never"], ["jobs of at least 0"]),
+        (["compare", "--colour", "red"], ["--colour"]),
+        (["report", "nowhere"], ["config.json"]),
+        (["graph", "small_cnn", "-o", "picture.bmp"], ["svg, png, pdf, dot"]),
+        (["graph", "small_cmn"], ["did you mean 'small_cnn'"]),
+        (["train"], ["compare"]),
+        ([], ["COMMAND"]),
+    ],
+)
+def test_wrong_usage_is_one_line_on_stderr_and_exit_code_2(
+    arguments: list[str],
+    words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(*arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("tinygrad-bn")
+    assert err.count("\n") == 1
+    for word in words:
+        assert word in err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [[], ["compare"], ["report"], ["graph"], ["data"], ["info"]])
+def test_help_is_there_and_names_the_choices(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*command, "--help") == 0
+    text = capsys.readouterr().out
+    assert "usage: tinygrad-bn" in text
+    if command == ["compare"]:
+        for word in (
+            "--seeds",
+            "--lr",
+            "--weight-decay",
+            "softsign",
+            "fashion_mini",
+            "default: convention,swap",
+            "--jobs",
+        ):
+            assert word in text
+
+
+def test_compare_then_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert run(*TINY, "--activations", "tanh", "--seeds", "2", "--jobs", "0", "--out", str(out)) == 0
+    text = capsys.readouterr().out
+    assert "[4/4] tanh swap seed 1: test accuracy" in text
+    assert "95 % interval" in text
+    assert f"page: {out / 'report.html'}" in text
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert page.count("data:image/svg+xml;base64,") == 2
+
+    (out / "report.html").unlink()
+    assert run("report", str(out)) == 0
+    assert (out / "report.html").read_text(encoding="utf-8") == page
+
+
+def test_a_failed_run_makes_the_exit_code_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(folder: object) -> None:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr("tinygrad_bn.lab.executor.train_in_folder", fail)
+    monkeypatch.setattr("tinygrad_bn.lab.main_job.draw_graphs", lambda comparison: None)
+    assert run(*TINY, "--activations", "tanh", "--seeds", "1", "--jobs", "0", "--out", str(tmp_path / "out")) == 1
+    text = capsys.readouterr().out
+    assert "FAILED: MemoryError: no room" in text
+    assert "2 runs without a result" in text
+
+
+def test_a_file_that_cannot_be_written_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "file"
+    file.write_text("x", encoding="utf-8")
+    assert run(*TINY, "--out", str(file / "below")) == 2
+    err = capsys.readouterr().err
+    assert "Not a directory" in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("suffix", ["svg", "png", "pdf", "dot"])
+def test_graph_writes_each_format(suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / f"graph.{suffix}"
+    assert run("graph", "mlp", "--order", "swap", "--activation", "tanh", "--dataset", "digits", "-o", str(path)) == 0
+    assert capsys.readouterr().out == f"{path}\n"
+    start = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF", "dot": b"digraph"}[suffix]
+    assert path.read_bytes().lstrip().startswith(start)
+
+
+def test_data_lists_the_sets_with_their_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("data") == 0
+    lines = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines() if line}
+    assert lines["fashion_mini"][1:5] == ["6000", "2000", "1x28x28", "10"]
+    assert lines["digits"][1:4] == ["1437", "360", "1x8x8"]
+    assert "cifar100" in lines
+
+
+def test_data_says_where_a_full_set_would_come_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TINYGRAD_BN_DATA", str(tmp_path))
+    monkeypatch.setattr("tinygrad_bn.lab.inventory.find_file", lambda folders, names: None)
+    assert run("data") == 0
+    assert f"not here; fetched into {tmp_path / 'cifar10'} when first used" in capsys.readouterr().out
+
+
+def test_info_tells_versions_devices_kernels_and_extras(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("info") == 0
+    text = capsys.readouterr().out
+    for word in ("numpy", "cpu", "cuda", "reference", "threads", "extras", "tinygrad_bn"):
+        assert word in text
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tinygrad_bn", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for_line(process: subprocess.Popen[str], word: str) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if word in line:
+            return
+    raise AssertionError(f"no line with {word!r}")
+
+
+SEVERAL = [*TINY, "--activations", "tanh", "--seeds", "12", "--jobs", "2"]
+
+
+def test_ctrl_c_exits_130_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    process = start(*SEVERAL, "--out", str(out))
+    wait_for_line(process, "[ 2/24]")
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.strip() == "interrupted; finished runs are kept: run the same command again to go on"
+    done = sorted(out.glob("runs/*/result.json"))
+    assert 2 <= len(done) < 24
+    for mark in done:
+        assert "test_accuracy" in json.loads(mark.read_text(encoding="utf-8"))
+    written = [mark.stat().st_mtime_ns for mark in done]
+
+    again = start(*SEVERAL, "--out", str(out))
+    text, err = again.communicate(timeout=120)
+    assert (again.returncode, err) == (0, "")
+    assert f"24 runs, {len(done)} already done" in text
+    assert [mark.stat().st_mtime_ns for mark in done] == written
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="children are found through /proc")
+def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
+    process = start("compare", "--epochs", "50", "--jobs", "2", "--out", str(tmp_path / "out"))
+    try:
+        deadline = time.monotonic() + 60
+        while len(list((tmp_path / "out").glob("runs/*/env.json"))) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii").split()
+        assert len(children) >= 2
+    finally:
+        process.kill()
+        process.communicate(timeout=60)
+    deadline = time.monotonic() + 30
+    while any(_is_alive(child) for child in children) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert [child for child in children if _is_alive(child)] == []
+
+
+def _is_alive(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False

@@ -1,0 +1,89 @@
+"""What is there to work with: data sets, devices, kernels, extras. For `tinygrad-bn data` and `tinygrad-bn info`."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+from pathlib import Path
+
+from .. import data
+from ..backend import available_devices, get_device, unavailable_reason
+from ..data.folders import ENVIRONMENT_VARIABLE, download_folder, find_file
+from ..data.full_sets import CIFAR_10, CIFAR_100, FASHION_MNIST, MNIST
+from ..kernels import PROVIDERS, kernels_of
+from .environment import blas, blas_threads, package_version, processor
+from .tables import columns
+
+#: The folders and the names of files by which a full set is found.
+FILES_OF_FULL_SETS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    **{
+        source.name: (source.folders, tuple(variant for name in source.sha256 for variant in (name, f"{name}.gz")))
+        for source in (MNIST, FASHION_MNIST)
+    },
+    **{source.name: ((source.name, "."), (source.archive,)) for source in (CIFAR_10, CIFAR_100)},
+}
+
+
+def describe_datasets() -> str:
+    """A table of all data sets: counts, shape and place of those that are here, and how to get the others."""
+    rows = [("name", "train", "test", "image", "classes", "where")]
+    for name in data.LOADERS:
+        place = _place(name)
+        if place is None:
+            rows.append((name, "", "", "", "", f"not here; fetched into {download_folder() / name} when first used"))
+            continue
+        train, test = data.load(name, "train"), data.load(name, "test")
+        shape = "x".join(map(str, train.image_shape))
+        rows.append((name, str(len(train)), str(len(test)), shape, str(len(train.classes)), place))
+    note = f"Full sets are looked for in the folder that {ENVIRONMENT_VARIABLE} names, then where Debian installs them."
+    return f"{columns(rows)}\n\n{note}"
+
+
+def describe_installation() -> str:
+    """Versions, devices and why one cannot be used, kernel providers, linear algebra, extras."""
+    devices = [(name, "can be used") for name in available_devices()]
+    if "cuda:0" not in dict(devices):
+        devices.append(("cuda", unavailable_reason("cuda") or "can be used"))
+    provider = type(kernels_of(get_device("cpu")))
+    kernels = next((name for name, kind in PROVIDERS.items() if kind is provider), provider.__name__)
+    facts = [
+        ("tinygrad_bn", package_version("tinygrad_bn")),
+        ("numpy", package_version("numpy")),
+        ("processor", processor()),
+        ("linear algebra", f"{blas()}, threads: {blas_threads()}"),
+        ("kernels on the cpu", f"{kernels} (there are: {', '.join(PROVIDERS)})"),
+    ]
+    parts = [columns(facts), "devices\n" + _indented(columns(devices)), "extras\n" + _indented(columns(_extras()))]
+    return "\n\n".join(parts)
+
+
+def _place(name: str) -> str | None:
+    if name not in FILES_OF_FULL_SETS:
+        return "in the package"
+    path = find_file(*FILES_OF_FULL_SETS[name])
+    return str(_shortened(path.parent)) if path else None
+
+
+def _shortened(path: Path) -> Path:
+    home = Path.home()
+    return Path("~") / path.relative_to(home) if path.is_relative_to(home) else path
+
+
+def _extras() -> list[tuple[str, str]]:
+    """Each optional package with the extras that bring it, and its version or that it is missing."""
+    wanted: dict[str, list[str]] = {}
+    try:
+        requirements = importlib.metadata.requires("tinygrad_bn") or []
+    except importlib.metadata.PackageNotFoundError:
+        requirements = []
+    for requirement in requirements:
+        package = re.match(r"[A-Za-z0-9._-]+", requirement)
+        extra = re.search(r"""extra\s*==\s*['"]([^'"]+)['"]""", requirement)
+        if package and extra and extra[1] not in ("test", "docs", "oracle", "all"):
+            wanted.setdefault(package[0], []).append(extra[1])
+    wanted.pop("tinygrad_bn", None)
+    return [(f"{package} [{', '.join(extras)}]", package_version(package)) for package, extras in wanted.items()]
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())
