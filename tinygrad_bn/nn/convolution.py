@@ -64,7 +64,7 @@ class _Convolution(Module):
         """Return the settings that are not the default ones."""
         settings = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
         if self.padding != (0, 0):
-            settings += f", padding={self.padding!r}" if isinstance(self.padding, str) else f", padding={self.padding}"
+            settings += f", padding={self.padding}"
         if self.dilation != (1, 1):
             settings += f", dilation={self.dilation}"
         if self.groups != 1:

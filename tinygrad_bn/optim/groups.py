@@ -16,9 +16,8 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Return up to three groups for an optimiser: "weights", "norm_weight" (gamma) and "norm_bias" (beta).
 
-    A module counts as a norm if it has running averages' settings: an attribute `track_running_stats`, as the BatchNorm
-    layers have. Everything else, the biases of convolutions too, is in "weights". Groups without parameters are left
-    out.
+    What has an attribute `track_running_stats`, as the BatchNorm layers have, counts as a norm. Everything else, the
+    biases of convolutions too, is in "weights". Groups without parameters are left out.
 
     Args:
         model: a module.
@@ -41,9 +40,9 @@ def parameter_groups(
     members: dict[str, list[tuple[str, Tensor]]] = {name: [] for name in decays}
     norms = {
         id(p): f"norm_{name}"
-        for m in model.modules()
-        if hasattr(m, "track_running_stats")
-        for name, p in m.named_parameters(recurse=False)
+        for module in model.modules()
+        if hasattr(module, "track_running_stats")
+        for name, p in module.named_parameters(recurse=False)
     }
     for name, parameter in model.named_parameters():
         members[norms.get(id(parameter), "weights")].append((name, parameter))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ..checks import as_index
 from ..errors import ArgumentError, explain, unknown_choice
 from .optimizer import Group, Optimizer, check_number
-from .schedule import LRScheduler
+from .schedule import LRScheduler, check_optimizer
 
 
 class OneCycleLR(LRScheduler):
@@ -17,7 +17,7 @@ class OneCycleLR(LRScheduler):
     Args:
         optimizer: whose learning rates, and momenta or first betas, are set.
         max_lr: the highest learning rate, for all groups or one for each.
-        total_steps: steps of the whole cycle; one more is an error.
+        total_steps: steps of the whole cycle; a call of `step()` after each of them is fine, one more is an error.
         pct_start: share of the steps that go up, in (0, 1).
         anneal_strategy: "cos" or "linear".
         cycle_momentum: also move the momentum, from `max_momentum` down to `base_momentum` and back.
@@ -40,7 +40,7 @@ class OneCycleLR(LRScheduler):
         final_div_factor: float = 1e4,
     ) -> None:
         where = "OneCycleLR"
-        groups = optimizer.param_groups
+        groups = check_optimizer(where, optimizer).param_groups
         highest = list(max_lr) if isinstance(max_lr, Sequence) else [max_lr] * len(groups)
         if len(highest) != len(groups):
             raise ArgumentError(explain(where, f"{len(groups)} values of max_lr, one per group", str(len(highest))))
@@ -70,30 +70,31 @@ class OneCycleLR(LRScheduler):
 
     def learning_rates(self, step: int) -> list[float]:
         """Return the learning rate of each group in a step, 0 .. total_steps - 1."""
-        if step >= self.total_steps:
-            raise ArgumentError(
-                explain("OneCycleLR", f"at most {self.total_steps} steps (total_steps)", f"step {step + 1}")
-            )
+        if step > self.total_steps:
+            got = f"step {step}"
+            raise ArgumentError(explain("OneCycleLR", f"at most {self.total_steps} steps (total_steps)", got))
         return [
             self._between(start, start * self.div_factor, start / self.final_div_factor, step)
             for start in self.base_lrs
         ]
 
-    def _set(self) -> None:
-        super()._set()
+    def _set(self, step: int) -> None:
+        super()._set(step)
         if self.momenta is None:
             return
         low, high = self.momenta
-        momentum = self._between(high, low, high, self.last_epoch)
+        momentum = self._between(high, low, high, step)
         for group in self.optimizer.param_groups:
             _set_momentum(group, momentum)
 
     def _between(self, first: float, middle: float, last: float, step: int) -> float:
         """Return the value of a step on the curve from `first` over `middle`, at the top of the cycle, to `last`."""
         if step <= self.top:
-            start, end, share = first, middle, step / self.top if self.top else 1.0
+            share = step / self.top if self.top else 1.0
+            start, end = first, middle
         else:
-            start, end, share = middle, last, (step - self.top) / (self.total_steps - 1 - self.top)
+            share = min(1.0, (step - self.top) / (self.total_steps - 1 - self.top))
+            start, end = middle, last
         if self.anneal_strategy == "linear":
             return start + (end - start) * share
         return end + (start - end) / 2.0 * (1.0 + math.cos(math.pi * share))

@@ -29,13 +29,13 @@ class LRScheduler:
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
-        if not isinstance(optimizer, Optimizer):
-            raise DTypeError(explain(type(self).__name__, "an Optimizer", type(optimizer).__name__))
-        self.optimizer = optimizer
+        self.optimizer = check_optimizer(type(self).__name__, optimizer)
         # A second schedule on the same optimiser starts from the same learning rates as the first one.
-        self.base_lrs: list[float] = [group.setdefault("initial_lr", group["lr"]) for group in optimizer.param_groups]
+        for group in optimizer.param_groups:
+            group.setdefault("initial_lr", group["lr"])
+        self.base_lrs: list[float] = [group["initial_lr"] for group in optimizer.param_groups]
         self.last_epoch = 0
-        self._set()
+        self._set(0)
 
     def factor(self, step: int) -> float:
         """Return the learning rate of a step as a multiple of the base one."""
@@ -54,11 +54,11 @@ class LRScheduler:
         self._go_to(self.last_epoch + 1)
 
     def _go_to(self, step: int) -> None:
+        self._set(step)
         self.last_epoch = step
-        self._set()
 
-    def _set(self) -> None:
-        for group, rate in zip(self.optimizer.param_groups, self.learning_rates(self.last_epoch), strict=True):
+    def _set(self, step: int) -> None:
+        for group, rate in zip(self.optimizer.param_groups, self.learning_rates(step), strict=True):
             group["lr"] = rate
 
     def state_dict(self) -> dict[str, Any]:
@@ -94,7 +94,7 @@ class LambdaLR(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]]
     ) -> None:
-        groups = len(optimizer.param_groups)
+        groups = len(check_optimizer("LambdaLR", optimizer).param_groups)
         self.lr_lambdas = list(lr_lambda) if isinstance(lr_lambda, Sequence) else [lr_lambda] * groups
         if len(self.lr_lambdas) != groups:
             raise ArgumentError(explain("LambdaLR", f"{groups} functions, one per group", f"{len(self.lr_lambdas)}"))
@@ -196,3 +196,10 @@ class LinearLR(LRScheduler):
         """Return the factor of a step."""
         share = min(step, self.total_iters) / self.total_iters
         return self.start_factor + (self.end_factor - self.start_factor) * share
+
+
+def check_optimizer(where: str, optimizer: Any) -> Optimizer:
+    """Return an optimiser after checking that it is one."""
+    if not isinstance(optimizer, Optimizer):
+        raise DTypeError(explain(where, "an Optimizer", type(optimizer).__name__))
+    return optimizer

@@ -40,10 +40,10 @@ class SequentialLR(LRScheduler):
                 raise ArgumentError(explain(where, "schedulers of the given optimizer", "one of another optimizer"))
         super().__init__(optimizer)
 
-    def _set(self) -> None:
-        position = bisect.bisect_right(self.milestones, self.last_epoch)
+    def _set(self, step: int) -> None:
+        position = bisect.bisect_right(self.milestones, step)
         begin = self.milestones[position - 1] if position else 0
-        self.schedulers[position]._go_to(self.last_epoch - begin)
+        self.schedulers[position]._go_to(step - begin)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what is needed to continue, the parts' states included."""
