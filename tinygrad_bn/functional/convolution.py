@@ -133,7 +133,8 @@ def conv_transpose2d(
     extra = as_pair(where, "output_padding", output_padding, 0)
     window = ops.Window(
         as_pair(where, "stride", stride, 1),
-        ((pad[0], pad[0]), (pad[1], pad[1])),
+        # The convolution that this is the gradient of does not read the rows and columns of the output padding.
+        ((pad[0], pad[0] - extra[0]), (pad[1], pad[1] - extra[1])),
         as_pair(where, "dilation", dilation, 1),
         as_index(where, "groups", groups, 1),
     )
