@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from .. import ops
 from ..autograd import apply
 from ..checks import as_index, check_probability, normalize_axis
@@ -57,6 +59,8 @@ def cross_entropy(
     x, goal, single = _loss_arguments(where, x, target, weight, reduction, probabilities=True)
     classes = x.shape[1]
     if goal.dtype.kind == "f":
+        wider = np.result_type(x.dtype, goal.dtype)
+        x, goal = x.astype(wider), goal.astype(wider)
         spread = goal * (1.0 - label_smoothing) + label_smoothing / classes if label_smoothing else goal
         if weight is not None:
             spread = spread * weight.reshape((1, classes) + (1,) * (x.ndim - 2))
