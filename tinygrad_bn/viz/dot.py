@@ -176,7 +176,7 @@ class _Writer:
         cells = [f'<TD ALIGN="LEFT">{title}</TD>']
         for content in node.contents:
             look = LOOKS[content.role]
-            name = sign_of(content.label) + (f" × {content.count}" if content.count > 1 else "")
+            name = f"{content.label} × {content.count}" if content.count > 1 else sign_of(content.label)
             cells.append(_cell(font(name, size=_SMALL, colour=look.text), look))
         if node.parameter_count and self.view.parameters != "hidden":
             count = font(f"{node.parameter_count:,} parameters", size=_SMALL, colour=FAINT)
