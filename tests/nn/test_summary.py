@@ -10,7 +10,7 @@ import pytest
 import tinygrad_bn as tg
 from tinygrad_bn import nn
 from tinygrad_bn.backend import default_generator
-from tinygrad_bn.errors import ArgumentError
+from tinygrad_bn.errors import ArgumentError, DTypeError
 
 
 def net() -> Any:
@@ -42,6 +42,8 @@ def test_numbers() -> None:
     assert whole.flops == sum(r.flops for r in leaves)
     assert whole.saved_bytes == sum(r.saved_bytes for r in leaves)
     assert summary["0"].flops == conv.flops + norm.flops + act.flops
+    with pytest.raises(DTypeError, match="a Tensor, a tuple of them, or a shape, got int"):
+        net().summary(3)
     with pytest.raises(ArgumentError, match=r"did you mean '0\.conv'"):
         summary["0.con"]
 

@@ -89,6 +89,7 @@ class Sequential(_Indexed):
     def _sliced(self, children: Mapping[str, Module]) -> Self:
         part = Sequential()
         part._modules.update(children)
+        part.training = self.training
         return part  # type: ignore[return-value]
 
 
@@ -117,4 +118,5 @@ class ModuleList(_Indexed):
     def _sliced(self, children: Mapping[str, Module]) -> Self:
         part = ModuleList()
         part._modules.update(children)
+        part.training = self.training
         return part  # type: ignore[return-value]

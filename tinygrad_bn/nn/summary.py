@@ -9,7 +9,7 @@ from typing import Any
 from ..autograd import Node, Saved, current_scope, enable_grad, trace
 from ..checks import as_shape
 from ..creation import zeros
-from ..errors import unknown_choice
+from ..errors import DTypeError, explain, unknown_choice
 from ..tensor import Tensor
 from .module import Module
 from .undisturbed import undisturbed
@@ -115,6 +115,8 @@ def _inputs(module: Module, input: Tensor | tuple[Any, ...]) -> tuple[Any, ...]:
     """Return the arguments of the forward pass; a shape becomes zeros of the parameters' dtype and device."""
     if isinstance(input, Tensor):
         return (input,)
+    if not isinstance(input, tuple | list):
+        raise DTypeError(explain("summary", "a Tensor, a tuple of them, or a shape", type(input).__name__))
     if any(isinstance(part, Tensor) for part in input):
         return tuple(input)
     like = next(module.parameters(), None)

@@ -49,7 +49,7 @@ def clip_grad_norm_(
     factor = max_norm / (total + 1e-6)
     if not factor >= 1.0:
         for gradient in gradients:
-            gradient.data = gradient.data * factor  # two parameters may share one array
+            gradient.data = (gradient.detach() * factor).data  # a new array: two parameters may share one
     return total
 
 
@@ -57,7 +57,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     """Limit every element of the gradients to [-clip_value, clip_value]."""
     check_number("clip_grad_value_", "clip_value", clip_value, above=0.0)
     for gradient in _gradients("clip_grad_value_", parameters):
-        gradient.data = gradient.data.clip(-clip_value, clip_value)
+        gradient.data = gradient.detach().clip(-clip_value, clip_value).data
 
 
 def _gradients(where: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:

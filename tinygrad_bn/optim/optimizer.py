@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
+
 from ..errors import ArgumentError, DTypeError, GraphError, StateError, explain
 from ..tensor import Tensor
 
@@ -106,7 +108,9 @@ class Optimizer:
                     for name in self.buffers:
                         if name in state:
                             state[name] = state[name].to(parameter.device).astype(parameter.dtype)
-                    self.update(parameter, group, state)
+                    # Infinities and NaN are values like any other here, as in every operation.
+                    with np.errstate(all="ignore"):
+                        self.update(parameter, group, state)
                     parameter.version.count += 1
 
     def update(self, parameter: Tensor, group: Group, state: dict[str, Any]) -> None:
