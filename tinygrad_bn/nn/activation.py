@@ -130,7 +130,7 @@ class LeakyReLU(Activation):
         super().__init__(inplace, negative_slope=negative_slope)
 
 
-class PReLU(Module):
+class PReLU(Activation):
     """x where positive, weight * x elsewhere, with a trained weight; unbounded.
 
     Args:
@@ -139,19 +139,15 @@ class PReLU(Module):
     """
 
     weight: Parameter
+    function = staticmethod(F.prelu)
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
-        super().__init__()
-        self.num_parameters = as_index("PReLU", "num_parameters", num_parameters, 1)
+        super().__init__(num_parameters=as_index("PReLU", "num_parameters", num_parameters, 1))
         self.weight = Parameter(full((self.num_parameters,), init))
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the function of the input, in its shape."""
         return F.prelu(input, self.weight)
-
-    def extra_repr(self) -> str:
-        """Return the settings."""
-        return f"num_parameters={self.num_parameters}"
 
 
 class RReLU(Activation):
