@@ -140,6 +140,7 @@ def test_a_state_that_does_not_fit_changes_nothing() -> None:
         (lambda s: s["param_groups"][0].pop("momentum"), "none called"),
         (lambda s: s["state"].update({7: {}}), "parameters 0 to 0"),
         (lambda s: s["state"][0].update(momentum_buffer=tg.zeros(3)), r"of shape \(2,\)"),
+        (lambda s: s["state"].update({0: {"exp_avg": tg.zeros(2)}}), "no momentum_buffer"),
         (lambda s: s.pop("state"), "'state' and 'param_groups'"),
         (lambda s: s["param_groups"][0].update(lr=-1.0), "lr to be a number >= 0"),
     ]:
@@ -157,6 +158,23 @@ def test_parameters_without_gradient_are_left_alone() -> None:
     optimizer.step()
     assert used.item() == pytest.approx(1.0 - 0.1 * 3.0)
     assert unused.item() == 1.0
+
+
+def test_a_copy_of_model_and_optimiser_goes_on_alike() -> None:
+    model = nn.Linear(3, 1)
+    pair = (model, optim.SGD(model.parameters(), lr=0.1, momentum=0.9))
+
+    def step(model: Any, optimizer: Any) -> None:
+        optimizer.zero_grad()
+        (model(tg.ones(2, 3)) ** 2).sum().backward()
+        optimizer.step()
+
+    step(*pair)
+    twin = copy.deepcopy(pair)
+    assert next(twin[0].parameters()) is twin[1].param_groups[0]["params"][0]
+    step(*pair)
+    step(*twin)
+    assert pair[0].weight.tolist() == twin[0].weight.tolist()
 
 
 def test_zero_grad() -> None:

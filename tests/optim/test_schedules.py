@@ -113,6 +113,15 @@ def test_a_state_that_does_not_fit() -> None:
     assert schedule.last_epoch == 0
 
 
+def test_groups_that_come_too_late() -> None:
+    optimizer = optimizers()[0]
+    schedule = optim.StepLR(optimizer, 2)
+    optimizer.add_param_group({"params": [tg.zeros(1, requires_grad=True)]})
+    with pytest.raises(StateError, match="add groups before making a schedule"):
+        schedule.step()
+    assert schedule.last_epoch == 0
+
+
 def test_one_cycle_ends() -> None:
     optimizer = optimizers()[0]
     schedule = optim.OneCycleLR(optimizer, 0.5, total_steps=4)

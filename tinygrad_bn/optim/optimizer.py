@@ -24,7 +24,7 @@ class Optimizer:
 
     Attributes:
         param_groups: the groups, each with its "params" and all settings; a schedule changes "lr" here.
-        state: for each parameter, by id, what the optimiser remembers of it.
+        state: for each parameter what the optimiser remembers of it.
 
     Raises:
         ArgumentError: no parameters, one in two groups, or a setting out of range or unknown.
@@ -38,7 +38,7 @@ class Optimizer:
         self._where = type(self).__name__
         self.defaults = defaults
         self.param_groups: list[Group] = []
-        self.state: dict[int, dict[str, Any]] = {}
+        self.state: dict[Tensor, dict[str, Any]] = {}
         if isinstance(params, Tensor):
             raise DTypeError(
                 explain(self._where, "an iterable of parameters", "one Tensor", "write model.parameters() or [tensor]")
@@ -104,7 +104,7 @@ class Optimizer:
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    state = self.state.setdefault(id(parameter), {})
+                    state = self.state.setdefault(parameter, {})
                     for name in self.buffers:
                         if name in state:
                             state[name] = state[name].to(parameter.device).astype(parameter.dtype)
@@ -122,11 +122,11 @@ class Optimizer:
 
         Parameters are numbered through all groups; the state's tensors are copies, everything else plain Python values.
         """
-        positions = {id(p): i for i, p in enumerate(self._all_parameters())}
-        groups = [{**group, "params": [positions[id(p)] for p in group["params"]]} for group in self.param_groups]
+        positions = {p: i for i, p in enumerate(self._all_parameters())}
+        groups = [{**group, "params": [positions[p] for p in group["params"]]} for group in self.param_groups]
         state = {
-            positions[key]: {name: Tensor(v) if isinstance(v, Tensor) else v for name, v in values.items()}
-            for key, values in self.state.items()
+            positions[parameter]: {name: Tensor(v) if isinstance(v, Tensor) else v for name, v in values.items()}
+            for parameter, values in self.state.items()
         }
         return {"state": dict(sorted(state.items())), "param_groups": groups}
 
@@ -150,25 +150,27 @@ class Optimizer:
             self.check_settings(group)
         numbers = [number for group in saved for number in group["params"]]
         by_number = dict(zip(numbers, self._all_parameters(), strict=True))
-        state: dict[int, dict[str, Any]] = {}
+        state: dict[Tensor, dict[str, Any]] = {}
         for number, values in state_dict["state"].items():
             if number not in by_number:
                 raise StateError(explain(where, f"state of parameters 0 to {len(numbers) - 1}", f"of {number}"))
-            state[id(by_number[number])] = self._checked_state(where, number, by_number[number], values)
+            state[by_number[number]] = self._checked_state(where, number, by_number[number], values)
         self.state = state
         for group, new in zip(own, saved, strict=True):
             group.update({name: value for name, value in new.items() if name != "params"})
 
     def _checked_state(self, where: str, number: int, parameter: Tensor, values: Mapping[str, Any]) -> dict[str, Any]:
         copied = dict(values)
-        for name in self.buffers:
-            if copied.get(name) is not None:
-                tensor = Tensor(copied[name], dtype=parameter.dtype, device=parameter.device)
-                if tensor.shape != parameter.shape:
-                    raise StateError(
-                        explain(where, f"{name} of parameter {number} of shape {parameter.shape}", str(tensor.shape))
-                    )
-                copied[name] = tensor
+        missing = [name for name in self.buffers if name not in copied]
+        if copied and missing:
+            raise StateError(explain(where, f"{', '.join(self.buffers)} of parameter {number}", f"no {missing[0]}"))
+        for name in self.buffers if copied else ():
+            tensor = Tensor(copied[name], dtype=parameter.dtype, device=parameter.device)
+            if tensor.shape != parameter.shape:
+                raise StateError(
+                    explain(where, f"{name} of parameter {number} of shape {parameter.shape}", str(tensor.shape))
+                )
+            copied[name] = tensor
         return copied
 
     def _all_parameters(self) -> Sequence[Tensor]:

@@ -58,6 +58,15 @@ class LRScheduler:
         self.last_epoch = step
 
     def _set(self, step: int) -> None:
+        if len(self.base_lrs) != len(self.optimizer.param_groups):
+            raise StateError(
+                explain(
+                    type(self).__name__,
+                    f"the {len(self.base_lrs)} groups that were there when the schedule was made",
+                    f"{len(self.optimizer.param_groups)} groups",
+                    "add groups before making a schedule",
+                )
+            )
         for group, rate in zip(self.optimizer.param_groups, self.learning_rates(step), strict=True):
             group["lr"] = rate
 
