@@ -132,6 +132,14 @@ def test_graph_writes_each_format(suffix: str, tmp_path: Path, capsys: pytest.Ca
     assert path.read_bytes().lstrip().startswith(start)
 
 
+def test_graph_opens_modules_and_operations(tmp_path: Path) -> None:
+    closed, opened = tmp_path / "closed.dot", tmp_path / "opened.dot"
+    assert run("graph", "mlp", "--depth", "1", "-o", str(closed)) == 0
+    assert run("graph", "mlp", "--expand", "batch_norm", "-o", str(opened)) == 0
+    assert closed.read_text(encoding="utf-8").count(" -> ") < opened.read_text(encoding="utf-8").count(" -> ")
+    assert opened.read_text(encoding="utf-8").count("rsqrt") >= 2
+
+
 def test_data_lists_the_sets_with_their_counts(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("data") == 0
     lines = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines() if line}

@@ -40,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _compare(arguments: argparse.Namespace) -> int:
     from .lab import progress
-    from .lab.main_job import compare
     from .lab.config import CompareConfig
+    from .lab.main_job import compare
     from .lab.options import config_from
 
     config = config_from(CompareConfig, arguments)
@@ -71,7 +71,7 @@ def _graph(arguments: argparse.Namespace) -> int:
         dataset=arguments.dataset,
         width=arguments.width,
     )
-    print(draw_to_file(config, arguments.out))
+    print(draw_to_file(config, arguments.out, depth=arguments.depth, expand=arguments.expand))
     return 0
 
 
@@ -144,11 +144,19 @@ def _add_compare(commands: argparse._SubParsersAction[_Parser]) -> None:
 def _add_graph(commands: argparse._SubParsersAction[_Parser]) -> None:
     from .lab import choices
     from .lab.config import RunConfig
-    from .lab.options import add_options
+    from .lab.options import add_options, parse_words
 
     graph = _add(commands, "graph", _graph, "draw the graph of a network")
     graph.add_argument("model", metavar="MODEL", help=f"network: {', '.join(choices.models())}")
     add_options(graph, RunConfig, only=("order", "activation", "dataset", "width"))
+    graph.add_argument("--depth", type=int, metavar="N", help="levels of modules that are opened (default: all)")
+    graph.add_argument(
+        "--expand",
+        type=parse_words,
+        default=(),
+        metavar="A,B,...",
+        help="operations shown as what they consist of, such as batch_norm",
+    )
     graph.add_argument(
         "-o",
         "--out",

@@ -18,6 +18,7 @@ from tinygrad_bn.lab.runfolder import RunFolder
 
 pytest.importorskip("scipy")
 pytest.importorskip("matplotlib")
+pytest.importorskip("safetensors")
 
 TINY = CompareConfig(dataset="synthetic", width=2, epochs=1, batch_size=100, activations=("tanh",), seeds=(0, 1))
 
@@ -36,11 +37,12 @@ def test_everything_is_written(tmp_path: Path) -> None:
     assert (tmp_path / "report.html").is_file()
     assert {path.name for path in (tmp_path / "graphs").iterdir()} == {"tanh-convention.svg", "tanh-swap.svg"}
     folder = comparison.records[0].folder
-    assert {path.name for path in folder.path.iterdir()} >= {
+    assert {path.name for path in folder.path.iterdir()} == {
         "config.json",
         "env.json",
         "metrics.jsonl",
         "probes.npz",
+        "checkpoint.safetensors",
         "result.json",
     }
 

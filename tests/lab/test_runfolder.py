@@ -13,6 +13,7 @@ from typing import IO
 import numpy as np
 import pytest
 
+from tinygrad_bn import nn
 from tinygrad_bn.errors import DataError
 from tinygrad_bn.lab.config import RunConfig
 from tinygrad_bn.lab.runfolder import RunFolder, read_json, write_atomically, write_json
@@ -34,7 +35,7 @@ def test_the_folder_is_named_by_the_config_and_holds_it(folder: RunFolder, tmp_p
 def test_only_the_result_marks_a_run_as_done(folder: RunFolder) -> None:
     folder.write_environment({"python": "3"})
     folder.write_probes({"layers": np.array(["a"])})
-    folder.write_checkpoint(b"weights")
+    folder.write_checkpoint(nn.Linear(2, 1))
     folder.add_metrics({"epoch": 1})
     assert not folder.is_done
     folder.write_result({"test_accuracy": 81.0})

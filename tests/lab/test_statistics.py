@@ -101,6 +101,15 @@ def test_no_difference_shown_is_not_no_difference() -> None:
     assert "can never" not in text
 
 
+def test_an_interval_without_the_test_calls_nothing() -> None:
+    comparison = pairs_of([-0.05, 0.3, 0.4, 1.45, -0.15, 0.5])
+    assert comparison.interval_excludes_zero
+    assert comparison.p_value is not None
+    assert comparison.p_value >= 0.05
+    assert not comparison.called
+    assert "The interval excludes 0 but the test does not reach p < .05" in statistics.sentence(comparison, "softsign")
+
+
 def test_equal_differences_are_not_called_and_the_reason_is_said() -> None:
     comparison = pairs_of([0.5] * 6)
     assert comparison.p_value == pytest.approx(2 / 64)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tinygrad_bn as tg
-from tinygrad_bn import data
+from tinygrad_bn import data, interop
 from tinygrad_bn.errors import ShapeError
 from tinygrad_bn.lab import RunConfig, train
 from tinygrad_bn.lab.executor import attempt, execute
@@ -50,6 +50,9 @@ def test_a_worker_process_gives_the_numbers_of_this_one(tmp_path: Path) -> None:
         for name, array in folder.probes().items():
             np.testing.assert_array_equal(array, here.probes[name])
         assert folder.environment()["blas_threads"] == "1"
+        saved = interop.load_file(folder.path / "checkpoint.safetensors")
+        for name, tensor in here.model.state_dict().items():
+            np.testing.assert_array_equal(saved[name].numpy(), tensor.numpy())
 
 
 def test_pairs_have_the_same_initial_weights_and_the_same_batches() -> None:

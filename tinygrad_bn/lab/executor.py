@@ -14,7 +14,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing import connection
+from multiprocessing import connection, resource_tracker
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
@@ -92,20 +92,23 @@ def _execute_in_processes(root: Path, configs: Sequence[RunConfig], jobs: int, o
     waiting = list(reversed(configs))
     running: dict[SpawnProcess, RunConfig] = {}
     try:
-        while waiting or running:
-            while waiting and len(running) < jobs:
-                config = waiting.pop()
-                process = context.Process(target=_work, args=(str(root), config), name=config.label, daemon=True)
-                with _one_thread_each():
-                    process.start()
-                running[process] = config
-            connection.wait([process.sentinel for process in running], timeout=POLL_SECONDS)
-            for process in [process for process in running if not process.is_alive()]:
-                config = running.pop(process)
-                process.join()
-                _record_silent_death(RunFolder(root, config), process.exitcode)
-                on_end(config)
-            on_poll(list(running.values()))
+        with _interrupts_noted() as interrupts:
+            while waiting or running:
+                while waiting and len(running) < jobs:
+                    config = waiting.pop()
+                    process = context.Process(target=_work, args=(str(root), config), name=config.label, daemon=True)
+                    with _one_thread_each(), _interrupts_blocked():
+                        process.start()
+                    running[process] = config
+                connection.wait([process.sentinel for process in running], timeout=POLL_SECONDS)
+                if interrupts:
+                    raise KeyboardInterrupt
+                for process in [process for process in running if not process.is_alive()]:
+                    config = running.pop(process)
+                    process.join()
+                    _record_silent_death(RunFolder(root, config), process.exitcode)
+                    on_end(config)
+                on_poll(list(running.values()))
     finally:
         # Reached with runs under way only when we are interrupted: what they have written is redone next time.
         for process in running:
@@ -115,7 +118,6 @@ def _execute_in_processes(root: Path, configs: Sequence[RunConfig], jobs: int, o
 
 
 def _work(root: str, config: RunConfig) -> None:
-    # Ctrl-C reaches every process of the terminal; the parent alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     raise SystemExit(0 if attempt(Path(root), config) else 1)
@@ -139,6 +141,35 @@ def _record_silent_death(folder: RunFolder, exit_code: int | None) -> None:
             "a script that calls lab.compare must do so under `if __name__ == '__main__':`"
         )
     folder.write_error({"type": "ProcessEnded", "message": cause, "traceback": ""})
+
+
+@contextlib.contextmanager
+def _interrupts_noted() -> Iterator[list[int]]:
+    """Collect Ctrl-C instead of raising it anywhere: a process being started is never left half-started."""
+    heard: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN or threading.current_thread() is not threading.main_thread():
+        yield heard
+        return
+    signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
+    try:
+        yield heard
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """A process started here never hears Ctrl-C, which a terminal sends to all: the parent decides what it means."""
+    if not hasattr(signal, "pthread_sigmask"):  # not on Windows, where the child ignores it as soon as it can
+        yield
+        return
+    resource_tracker.ensure_running()  # else the first process starts it, and that unblocks the signal
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

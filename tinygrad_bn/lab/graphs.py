@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from .. import data, viz
 from ..errors import unknown_choice
@@ -26,24 +28,28 @@ def draw_graphs(comparison: Comparison) -> None:
             _draw(run, dataset).render(path.with_suffix(""), format="svg")
 
 
-def draw_to_file(config: RunConfig, path: Path | None = None) -> str:
+def draw_to_file(
+    config: RunConfig, path: Path | None = None, *, depth: int | None = None, expand: Iterable[str] = ()
+) -> str:
     """Draw a network into a file and return the path that was written.
 
     Args:
         config: model, width, data set (for the shape of an image), order and activation.
         path: where to; its suffix chooses the format. By default a SVG in the current folder.
+        depth, expand: as in `viz.draw`.
 
     Raises:
-        ArgumentError: the suffix is not that of a format.
+        ArgumentError: the suffix is not that of a format, or an operation cannot be expanded.
     """
     path = path or Path(f"{config.model}-{config.activation}-{config.order}.svg")
     format = path.suffix.removeprefix(".")
     if format not in FORMATS:
         raise unknown_choice("graph", "the suffix of the file", format or "none", FORMATS)
-    written: str = _draw(config, data.load(config.dataset, "test")).render(path.with_suffix(""), format=format)
+    drawing = _draw(config, data.load(config.dataset, "test"), depth=depth, expand=expand)
+    written: str = drawing.render(path.with_suffix(""), format=format)
     return written
 
 
-def _draw(config: RunConfig, dataset: data.Dataset) -> viz.Drawing:
+def _draw(config: RunConfig, dataset: data.Dataset, **view: Any) -> viz.Drawing:
     # A whole batch: the network is drawn as it is trained, and BatchNorm in training needs more than one image.
-    return viz.draw(build_model(config, dataset), (config.batch_size, *dataset.image_shape))
+    return viz.draw(build_model(config, dataset), (config.batch_size, *dataset.image_shape), **view)

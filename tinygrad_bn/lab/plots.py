@@ -172,6 +172,7 @@ def channel_histogram_figure(comparison: Comparison, activation: str) -> str:
                 np.sqrt(shares),
                 aspect="auto",
                 origin="lower",
+                interpolation="nearest",
                 extent=extent,
                 cmap="cividis",
                 vmin=0.0,
@@ -222,7 +223,7 @@ def _figure(columns: int, *, rows: int = 1, width: float, height: float) -> tupl
     return figure, axes
 
 
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 9.5,
     "text.color": INK,
@@ -281,7 +282,8 @@ def _curve(record: RunRecord, quantity: str) -> list[float]:
 def _mean_curve(curves: Sequence[Sequence[float]]) -> np.ndarray[Any, Any]:
     # A run that diverged is shorter than the others; the mean goes as far as all of them.
     length = min(len(curve) for curve in curves)
-    return np.mean([curve[:length] for curve in curves], axis=0)
+    mean: np.ndarray[Any, Any] = np.mean([curve[:length] for curve in curves], axis=0)
+    return mean
 
 
 def _one_seed(comparison: Comparison, activation: str) -> dict[str, list[LayerProbe]]:

@@ -144,7 +144,7 @@ def duration(seconds: float) -> str:
     """A time span for a reader.
 
     >>> duration(8.24), duration(75), duration(7300)
-    ('8.2 s', '1 min 15 s', '2 h 2 min')
+    ('8.2 s', '1 min 15 s', '2 h 1 min')
     """
     if seconds < 60:
         return f"{seconds:.1f} s"

@@ -11,16 +11,19 @@ error.json              instead of a result: why the run failed
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 
 from ..errors import DataError, explain
+from ..interop import save_model
+from ..nn import Module
 from .config import RunConfig
 
 FILES = (
@@ -77,11 +80,12 @@ class RunFolder:
 
     def write_probes(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Write what the probes saw, one array per name."""
-        write_atomically(self.path / "probes.npz", lambda file: np.savez_compressed(file, **dict(arrays)))
+        write_atomically(self.path / "probes.npz", lambda file: np.savez_compressed(file, **cast(Any, arrays)))
 
-    def write_checkpoint(self, content: bytes) -> None:
-        """Write the trained model, already in the safetensors format."""
-        write_atomically(self.path / "checkpoint.safetensors", lambda file: file.write(content))
+    def write_checkpoint(self, model: Module) -> None:
+        """Write the trained model, when the package safetensors is installed (the extra `lab` brings it)."""
+        if importlib.util.find_spec("safetensors") is not None:
+            save_model(model, self.path / "checkpoint.safetensors")
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write the result: from here on the run is done."""

@@ -72,10 +72,12 @@ class PairedComparison:
     @property
     def called(self) -> bool:
         """Whether a difference is called: the interval excludes 0 and p < .05."""
-        if self.interval is None or self.p_value is None:
-            return False
-        low, high = self.interval
-        return (low > 0.0 or high < 0.0) and self.p_value < LEVEL
+        return self.interval_excludes_zero and self.p_value is not None and self.p_value < LEVEL
+
+    @property
+    def interval_excludes_zero(self) -> bool:
+        """Whether there is an interval and 0 lies outside."""
+        return self.interval is not None and (self.interval[0] > 0.0 or self.interval[1] < 0.0)
 
 
 def smallest_p_value(pairs: int) -> float:
@@ -209,6 +211,8 @@ def sentence(comparison: PairedComparison, activation: str) -> str:
         )
     elif comparison.interval is None:
         text += f" There is no interval: {comparison.interval_missing}."
+    elif comparison.interval_excludes_zero:
+        text += " The interval excludes 0 but the test does not reach p < .05; both are needed to call a difference."
     return text
 
 

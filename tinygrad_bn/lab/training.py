@@ -142,6 +142,7 @@ def train_in_folder(folder: RunFolder) -> None:
     folder.write_environment(environment(folder.config.device))
     trained = train(folder.config, folder.add_metrics)
     folder.write_probes(trained.probes)
+    folder.write_checkpoint(trained.model)
     folder.write_result(trained.result)
 
 
