@@ -97,10 +97,13 @@ def test_scopes_of_plain_functions_become_clusters() -> None:
     assert [n.label for n in graph.nodes if n.cluster == 0] == ["x", "exp", "add"]
 
 
-def test_numbers_are_attributes_as_far_as_the_graph_keeps_them() -> None:
+def test_numbers_are_attributes_before_and_after_the_backward_pass() -> None:
     x = tg.tensor([1.0], requires_grad=True)
-    graph = record_tensor(3.0 + x * 0.5)
-    assert [node.attributes for node in graph.nodes[1:3]] == [(("b", "0.5"),), (("a", "number"),)]
+    y = 3.0 + x * 0.5
+    before = record_tensor(y)
+    y.backward()
+    for graph in (before, record_tensor(y)):
+        assert [node.attributes for node in graph.nodes[1:3]] == [(("b", "0.5"),), (("a", "3"),)]
 
 
 def test_ten_thousand_operations_in_a_chain_take_less_than_five_seconds() -> None:

@@ -72,6 +72,8 @@ def apply(op: Op, *inputs: Any) -> Any:
     version = like.version if op.is_view else Version()
     if recording:
         _save(node, inputs, arrays, array, version)
+    else:
+        node.saved = tuple(None if isinstance(value, Value) else value for value in inputs)
     return like.wrap(array, node=node, version=version, requires_grad=recording, device=device)
 
 
@@ -81,10 +83,11 @@ def _save(node: Node, inputs: Any, arrays: list[Any], array: Any, version: Versi
     if array.dtype.kind != "f":
         raise DTypeError(explain(op.name, "a floating-point result", str(array.dtype), "use detach() first"))
     keep = op.retained_inputs()
-    node.saved = tuple(
-        (Saved(arrays[i], node.edges[i], value.version) if isinstance(value, Value) else value) if i in keep else None
-        for i, value in enumerate(inputs)
-    )
+    saved: list[Any] = list(inputs)
+    for i, value in enumerate(inputs):
+        if isinstance(value, Value):
+            saved[i] = Saved(arrays[i], node.edges[i], value.version) if i in keep else None
+    node.saved = tuple(saved)
     if op.retains_output():
         node.output = Saved(array, None, version)
 

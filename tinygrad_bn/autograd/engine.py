@@ -188,7 +188,8 @@ def _input_gradients(node: Node, gradient: Any, create_graph: bool) -> list[Any]
             [value.array if isinstance(value, Saved) else value for value in node.saved],
             node.output.array if node.output is not None else None,
         )
-        parts = [None if array is None else gradient.wrap(array) for array in arrays]
+        as_array = node.device.xp.asarray  # NumPy returns scalars from arithmetic without dimensions
+        parts = [None if array is None else gradient.wrap(as_array(array)) for array in arrays]
     else:
         inputs = [_restored(value, gradient) if isinstance(value, Saved) else value for value in node.saved]
         output = None

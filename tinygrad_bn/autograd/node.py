@@ -59,7 +59,7 @@ class Node:
         scope: the module in whose call it was recorded, such as "features/0/conv".
         shape, dtype: of the output.
         index: creation order; every input's index is smaller.
-        saved: for each input, what was kept of it: a Saved, a Python scalar, or None.
+        saved: for each input, what was kept of it: a Saved, a Python scalar (always kept, for drawings), or None.
     """
 
     __slots__ = (
@@ -137,6 +137,6 @@ class Node:
     def free(self) -> None:
         """Drop everything kept for the backward pass."""
         self.freed = True
-        self.saved = ()
+        self.saved = tuple(None if isinstance(value, Saved) else value for value in self.saved)
         self.output = None
         self.op.kept = None

@@ -206,12 +206,11 @@ def _guess(leaf: Leaf, argument: str, op_name: str) -> tuple[Role, str]:
 
 
 def _numbers(node: Node, arguments: Sequence[str]) -> Attributes:
-    """Return the Python scalars among an elementwise operation's inputs, as far as the graph keeps them."""
+    """Return the Python scalars among an elementwise operation's inputs."""
     if not node.op.broadcasts:
         return ()
-    kept = node.saved or (None,) * len(arguments)
     return tuple(
-        (argument, "number" if value is None else f"{value:.6g}")
-        for argument, edge, value in zip(arguments, node.edges, kept, strict=True)
-        if edge is None
+        (argument, f"{value:.6g}")
+        for argument, value in zip(arguments, node.saved, strict=True)
+        if isinstance(value, int | float)
     )
