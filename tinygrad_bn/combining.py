@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import ops
-from .autograd import apply
+from .autograd import Op, apply
 from .checks import normalize_axis
 from .errors import DTypeError, ShapeError, explain
-from .tensor import Tensor
+from .tensor import Tensor, as_operand
 
 
 def concatenate(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
@@ -41,26 +41,35 @@ def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
     return concatenate([part.unsqueeze(d) for part in parts], d)
 
 
-def where(condition: Tensor, a: Any, b: Any) -> Tensor:
+def where(condition: Any, a: Any, b: Any) -> Tensor:
     """Return a where the condition holds, b elsewhere; operands broadcast, numbers take the other one's dtype."""
     if not isinstance(condition, Tensor):
         condition = Tensor(condition)
     if condition.dtype.kind != "b":
         condition = condition != 0
-    if not isinstance(a, Tensor) and not isinstance(b, Tensor):
-        a = Tensor(a, device=condition.device)
-    result: Tensor = ops.where(condition, a, b)
+    first, second = as_operand("where", a), as_operand("where", b)
+    if not isinstance(first, Tensor) and not isinstance(second, Tensor):
+        first = Tensor(first, device=condition.device)
+    result: Tensor = ops.where(condition, first, second)
     return result
 
 
 def maximum(a: Any, b: Any) -> Tensor:
     """Return the larger of two operands; where they are equal, each takes half of the gradient."""
-    return a.maximum(b) if isinstance(a, Tensor) else b.maximum(a)
+    return _extremum(ops.Maximum(), a, b)
 
 
 def minimum(a: Any, b: Any) -> Tensor:
     """Return the smaller of two operands; where they are equal, each takes half of the gradient."""
-    return a.minimum(b) if isinstance(a, Tensor) else b.minimum(a)
+    return _extremum(ops.Minimum(), a, b)
+
+
+def _extremum(op: Op, a: Any, b: Any) -> Tensor:
+    operands = as_operand(op.name, a), as_operand(op.name, b)
+    if not any(isinstance(operand, Tensor) for operand in operands):
+        raise DTypeError(explain(op.name, "at least one tensor", f"{a!r} and {b!r}"))
+    result: Tensor = apply(op, *operands)
+    return result
 
 
 def _tensors(where: str, tensors: Sequence[Tensor]) -> list[Tensor]:

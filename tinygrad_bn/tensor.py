@@ -304,17 +304,14 @@ class Tensor(Value):
         return result
 
     def _binary(self, op: autograd.Op, other: Any, reflected: bool = False) -> Tensor:
-        operand = _operand(other, self)
+        operand = _operand(other)
         if operand is NotImplemented:
             return NotImplemented  # type: ignore[no-any-return]  # Python's protocol for operators
         result: Tensor = apply(op, operand, self) if reflected else apply(op, self, operand)
         return result
 
     def _function(self, op: autograd.Op, other: Any) -> Tensor:
-        operand = _operand(other, self)
-        if operand is NotImplemented:
-            raise DTypeError(explain(op.name, "a tensor, an array or a number", type(other).__name__))
-        return self._apply(op, operand)
+        return self._apply(op, as_operand(op.name, other))
 
     def __add__(self, other: Any) -> Tensor:
         return self._binary(ops.Add(), other)
@@ -359,13 +356,13 @@ class Tensor(Value):
         return self._binary(ops.Power(), other, reflected=True)
 
     def __matmul__(self, other: Any) -> Tensor:
-        operand = _operand(other, self)
+        operand = _operand(other)
         if not isinstance(operand, Tensor):
             return NotImplemented
         return _matmul(self, operand)
 
     def __rmatmul__(self, other: Any) -> Tensor:
-        operand = _operand(other, self)
+        operand = _operand(other)
         if not isinstance(operand, Tensor):
             return NotImplemented
         return _matmul(operand, self)
@@ -422,8 +419,8 @@ class Tensor(Value):
 
     def matmul(self, other: Any) -> Tensor:
         """Return the matrix product, as `@`."""
-        result: Tensor = self @ other
-        return result
+        operand = as_operand("matmul", other)
+        return _matmul(self, operand if isinstance(operand, Tensor) else Tensor(operand, device=self.device))
 
     # Functions of each element
 
@@ -461,15 +458,18 @@ class Tensor(Value):
 
     def floor(self) -> Tensor:
         """Return the largest integers not above the elements; no gradient flows."""
-        return self._apply(ops.Step("floor"))
+        return self._stepped("floor")
 
     def ceil(self) -> Tensor:
         """Return the smallest integers not below the elements; no gradient flows."""
-        return self._apply(ops.Step("ceil"))
+        return self._stepped("ceil")
 
     def round(self) -> Tensor:
         """Return the nearest integers, halves to even; no gradient flows."""
-        return self._apply(ops.Step("rint"))
+        return self._stepped("rint")
+
+    def _stepped(self, function: str) -> Tensor:
+        return self._apply(ops.Step(function)) if self.dtype.kind == "f" else self  # integers are whole already
 
     def isnan(self) -> Tensor:
         """Return where the elements are NaN."""
@@ -539,9 +539,12 @@ class Tensor(Value):
         """Limit the elements to [low, high]; None leaves a side open. The derivative at a limit is 1."""
         if low is None and high is None:
             raise ArgumentError(explain("clip", "low or high", "neither"))
-        if low is not None and high is not None and low > high:
+        low = None if low is None else as_number("clip", "low", low)
+        high = None if high is None else as_number("clip", "high", high)
+        if low is not None and high is not None and not low <= high:
             raise ArgumentError(explain("clip", "low <= high", f"low={low}, high={high}"))
-        return self._apply(ops.Clip(low, high))
+        fractional = isinstance(low, float) or isinstance(high, float)
+        return (self._as_floating() if fractional else self)._apply(ops.Clip(low, high))
 
     def maximum(self, other: Any) -> Tensor:
         """Return the larger of two operands; where they are equal, each takes half of the gradient."""
@@ -837,12 +840,24 @@ def _as_array(data: Any, dtype: np.dtype[Any] | None) -> tuple[Device, Any]:
     return get_device("cpu"), array.astype(dtype or default, copy=True)
 
 
-def _operand(value: Any, like: Tensor) -> Any:
-    """Return the other operand of an operator: a Tensor, or a Python number that takes the tensor's dtype."""
+def as_operand(where: str, value: Any) -> Any:
+    """Return an operand of a function: a Tensor, or a Python number that takes the tensors' dtype.
+
+    Raises:
+        DTypeError: it is neither a tensor nor an array of a known device nor a real number.
+    """
+    operand = _operand(value)
+    if operand is NotImplemented:
+        raise DTypeError(explain(where, "a tensor, an array or a number", type(value).__name__))
+    return operand
+
+
+def _operand(value: Any) -> Any:
+    """Return the other operand of an operator as `as_operand` does, or NotImplemented, Python's word for "not mine"."""
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, Tensor) or type(value) in (float, int, bool):
         return value
-    if isinstance(value, np.generic):
-        return value.item()
     device = device_of(value)
     if device is not None:
         as_dtype("operand", value.dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -72,7 +73,7 @@ class Divide(Op):
 
 
 class Power(Op):
-    """a ** b. The derivative is 0 where the exponent is 0, and that of the exponent is 0 where the base is 0."""
+    """a ** b. The derivative is 0 where the exponent is 0, and that of an exponent >= 0 is 0 where the base is 0."""
 
     name = "pow"
     broadcasts = True
@@ -91,9 +92,13 @@ class Power(Op):
                 grad_a = grad * 0.0 if b == 0 else grad * (b * a ** (b - 1))
             else:
                 grad_a = grad * where(b == 0, 0.0, b * a ** (b - 1))
-        if self.needs[1]:
-            base = a if not isinstance(a, int | float) else b * 0.0 + a
-            grad_b = grad * where(base == 0, 0.0, base**b * where(base == 0, 1.0, base).log())
+        if self.needs[1] and isinstance(a, int | float):
+            logarithm = math.log(a) if a > 0 else -math.inf if a == 0 else math.nan
+            slope = a**b * logarithm
+            grad_b = grad * (slope if a != 0 else where(b >= 0, 0.0, slope))
+        elif self.needs[1]:
+            flat = (a == 0) & (b >= 0)
+            grad_b = grad * where(flat, 0.0, a**b * where(flat, 1.0, a).log())
         return grad_a, grad_b
 
 
@@ -184,12 +189,11 @@ class Compare(Op):
         function: the array module's name of it, such as "less" or "bitwise_and".
     """
 
-    name = "compare"
     broadcasts = True
     differentiable = False
 
     def __init__(self, function: str) -> None:
-        self.function = function
+        self.name = self.function = function
 
     def forward(self, kernels: Any, a: Any, b: Any) -> Any:
         return kernels.compare(self.function, a, b)

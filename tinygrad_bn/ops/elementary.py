@@ -231,11 +231,10 @@ class Step(Op):
         function: the array module's name of it.
     """
 
-    name = "step"
     differentiable = False
 
     def __init__(self, function: str) -> None:
-        self.function = function
+        self.name = self.function = function
 
     def forward(self, kernels: Any, x: Any) -> Any:
         return kernels.unary(self.function, x)

@@ -56,12 +56,11 @@ class AnyAll(_Reduction):
         function: "any" or "all".
     """
 
-    name = "any_all"
     differentiable = False
 
     def __init__(self, function: str, axes: Axes, keepdims: bool) -> None:
         super().__init__(axes, keepdims)
-        self.function = function
+        self.name = self.function = function
 
     def forward(self, kernels: Any, x: Any) -> Any:
         return getattr(kernels, self.function)(x, self.axes, self.keepdims)
@@ -74,11 +73,10 @@ class ArgExtremum(Op):
         function: "argmax" or "argmin".
     """
 
-    name = "argextremum"
     differentiable = False
 
     def __init__(self, function: str, axis: int, keepdims: bool) -> None:
-        self.function = function
+        self.name = self.function = function
         self.axis = axis
         self.keepdims = keepdims
 
