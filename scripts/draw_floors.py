@@ -18,7 +18,7 @@ PACKAGE = "tinygrad_bn"
 ROOT = Path(__file__).resolve().parent.parent
 
 FLOORS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("F0", ("errors",)),
+    ("F0", ("errors", "files")),
     ("F0", ("checks",)),
     ("F0", ("backend",)),
     ("F1", ("kernels",)),
@@ -34,7 +34,7 @@ FLOORS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 """Lowest row first. A unit (a module or a package) imports only from lower rows and from itself."""
 
-EVERYBODYS = ("errors", "checks")
+EVERYBODYS = ("errors", "checks", "files")
 """Units that the drawing shows without their arrows."""
 
 ROOF = "the package's own __init__"

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ import pytest
 from tinygrad_bn import nn
 from tinygrad_bn.errors import DataError
 from tinygrad_bn.lab.config import RunConfig
-from tinygrad_bn.lab.runfolder import RunFolder, read_json, write_atomically, write_json
+from tinygrad_bn.lab.runfolder import RunFolder, read_json, write_json
 
 
 @pytest.fixture
@@ -70,20 +69,6 @@ def test_probes_come_back_and_damaged_ones_are_named(folder: RunFolder) -> None:
     (folder.path / "probes.npz").write_bytes(b"PK\x03\x04 cut off")
     with pytest.raises(DataError, match="probe arrays"):
         folder.probes()
-
-
-def test_a_failing_writer_leaves_the_old_file_and_no_temporary_one(tmp_path: Path) -> None:
-    path = tmp_path / "result.json"
-    write_json(path, {"value": 1})
-
-    def fail(file: IO[bytes]) -> None:
-        file.write(b"half")
-        raise ValueError("stopped in the middle")
-
-    with pytest.raises(ValueError, match="stopped in the middle"):
-        write_atomically(path, fail)
-    assert read_json(path) == {"value": 1}
-    assert [found.name for found in tmp_path.iterdir()] == ["result.json"]
 
 
 def test_numbers_that_json_lacks_become_null(tmp_path: Path) -> None:

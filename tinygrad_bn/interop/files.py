@@ -11,6 +11,7 @@ import numpy as np
 
 from ..creation import from_array
 from ..errors import DataError, DTypeError, explain, missing_dependency
+from ..files import atomic_writer
 from ..nn import Module
 from ..nn.state import LoadResult
 from ..tensor import Tensor, as_dtype
@@ -28,13 +29,8 @@ def save_file(tensors: Mapping[str, Any], path: StrPath) -> None:
     """
     library = _safetensors("save_file")
     arrays = {_checked_name(name): _host_array(name, value) for name, value in tensors.items()}
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(library.save(arrays))
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with atomic_writer(path) as file:
+        file.write(library.save(arrays))
 
 
 def load_file(path: StrPath) -> dict[str, Tensor]:

@@ -13,15 +13,15 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any, cast
 
 import numpy as np
 
 from ..errors import DataError, explain
+from ..files import atomic_writer
 from ..interop import save_model
 from ..nn import Module
 from .config import RunConfig
@@ -80,7 +80,8 @@ class RunFolder:
 
     def write_probes(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Write what the probes saw, one array per name."""
-        write_atomically(self.path / "probes.npz", lambda file: np.savez_compressed(file, **cast(Any, arrays)))
+        with atomic_writer(self.path / "probes.npz") as file:
+            np.savez_compressed(file, **cast(Any, arrays))
 
     def write_checkpoint(self, model: Module) -> None:
         """Write the trained model, when the package safetensors is installed (the extra `lab` brings it)."""
@@ -142,21 +143,8 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically, in UTF-8."""
-    write_atomically(path, lambda file: file.write(text.encode("utf-8")))
-
-
-def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write to a temporary name in the same folder and rename: a reader sees the whole file or none."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with atomic_writer(path) as file:
+        file.write(text.encode("utf-8"))
 
 
 def finite(content: Any) -> Any:

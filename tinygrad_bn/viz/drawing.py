@@ -12,6 +12,7 @@ from typing import Any
 import graphviz
 
 from ..errors import MissingDependencyError
+from ..files import atomic_writer
 from .records import GraphRecord
 from .render import PIXEL_FORMATS, picture
 
@@ -119,12 +120,6 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]  # graphviz carries no ty
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file under another name in its folder first, so that nobody ever reads half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with atomic_writer(path) as file:
+        file.write(data)
