@@ -13,7 +13,7 @@ from . import autograd, ops
 from .autograd import Node, Value, Version, apply, check_in_place
 from .backend import Device, device_of, get_device
 from .checks import as_index, as_number, as_shape, normalize_axes, normalize_axis
-from .errors import ArgumentError, DTypeError, GraphError, OutOfBoundsError, ShapeError, explain
+from .errors import ArgumentError, DeviceError, DTypeError, GraphError, OutOfBoundsError, ShapeError, explain
 
 Axis = int | Sequence[int] | None
 
@@ -54,7 +54,7 @@ class Tensor(Value):
         name: str | None = None,
     ) -> None:
         with np.errstate(all="ignore"):  # a value too large for the dtype becomes infinite
-            source, array = _as_array(data, None if dtype is None else as_dtype("tensor", dtype))
+            source, array = _as_array("tensor", data, None if dtype is None else as_dtype("tensor", dtype))
         target = source if device is None else get_device(device)
         if target is not source:
             array = target.from_host(source.to_host(array))
@@ -755,30 +755,31 @@ class Tensor(Value):
     # Indexing
 
     def __getitem__(self, index: Any) -> Tensor:
-        plain, is_basic = _plain_index(index)
+        plain, is_basic = _plain_index(index, self.device)
         try:
             return self._apply(ops.GetItem(plain, is_basic))
         except (IndexError, ValueError, TypeError) as error:
-            if isinstance(error, OutOfBoundsError):
-                raise
             raise OutOfBoundsError(
                 explain("indexing", f"an index into shape {self.shape}", f"{index!r} ({error})")
             ) from error
 
     def __setitem__(self, index: Any, values: Any) -> None:
-        check_in_place("assignment to elements", self)
-        if isinstance(values, Tensor):
-            if values.device is not self.device:
-                values = values.to(self.device)
-            values = values.data
-        plain, _ = _plain_index(index)
-        try:
-            with np.errstate(all="ignore"):
-                self.data[plain] = values
-        except (IndexError, ValueError, TypeError) as error:
-            raise OutOfBoundsError(
-                explain("assignment to elements", f"an index and values that fit shape {self.shape}", str(error))
-            ) from error
+        where = "assignment to elements"
+        check_in_place(where, self)
+        if isinstance(values, Tensor) and values.requires_grad and autograd.is_grad_enabled():
+            expected, remedy = "values that need no gradient", "detach() them, or use tg.where or tg.concatenate"
+            raise GraphError(explain(where, expected, "a tensor that requires grad", remedy))
+        plain, _ = _plain_index(index, self.device)
+        with np.errstate(all="ignore"):  # a value too large for the dtype becomes infinite
+            source, array = _as_array(where, values, self.dtype)
+            if source is not self.device:
+                array = self.device.from_host(source.to_host(array))
+            try:
+                self.data[plain] = array
+            except (IndexError, ValueError, TypeError) as error:
+                raise OutOfBoundsError(
+                    explain(where, f"an index and values that fit shape {self.shape}", str(error))
+                ) from error
         self.version.count += 1
 
 
@@ -820,22 +821,23 @@ def as_dtype(where: str, dtype: Any) -> np.dtype[Any]:
     return native
 
 
-def _as_array(data: Any, dtype: np.dtype[Any] | None) -> tuple[Device, Any]:
+def _as_array(where: str, data: Any, dtype: np.dtype[Any] | None) -> tuple[Device, Any]:
     """Return a fresh array with the data, and its device."""
     if isinstance(data, Tensor):
         return data.device, data.data.astype(dtype or data.dtype, copy=True)
     device = device_of(data)
     if device is not None or isinstance(data, np.generic):
         array = np.asarray(data) if device is None else data
-        return device or get_device("cpu"), array.astype(dtype or as_dtype("tensor", array.dtype), copy=True)
+        own = as_dtype(where, array.dtype)
+        return device or get_device("cpu"), array.astype(dtype or own, copy=True)
     if isinstance(data, Sequence) and any(isinstance(part, Tensor) for part in data):
-        raise DTypeError(explain("tensor", "numbers", "a sequence of tensors", "use tg.stack to join tensors"))
+        raise DTypeError(explain(where, "numbers", "a sequence of tensors", "use tg.stack to join tensors"))
     try:
         array = np.asarray(data)
     except ValueError as error:
-        raise ShapeError(explain("tensor", "nested sequences of equal lengths", str(error))) from error
+        raise ShapeError(explain(where, "nested sequences of equal lengths", str(error))) from error
     if array.dtype.kind not in "biuf":
-        raise DTypeError(explain("tensor", "numbers", f"{type(data).__name__} of {array.dtype}"))
+        raise DTypeError(explain(where, "numbers", f"{type(data).__name__} of {array.dtype}"))
     default = array.dtype if array.dtype.kind == "b" else np.dtype("float32")
     return get_device("cpu"), array.astype(dtype or default, copy=True)
 
@@ -887,22 +889,36 @@ def _matmul(a: Tensor, b: Tensor) -> Tensor:
     return result.squeeze(-1) if b.ndim == 1 else result
 
 
-def _plain_index(index: Any) -> tuple[Any, bool]:
-    """Return an index with arrays in the place of tensors, and whether it is basic (no arrays, lists or bools)."""
+def _plain_index(index: Any, device: Device) -> tuple[Any, bool]:
+    """Return an index with arrays of the device in the place of tensors, arrays and sequences, and whether it is basic.
+
+    A basic index holds integers, slices, None and ... only. Arrays are copied, so that later changes do not matter.
+    """
     parts = index if isinstance(index, tuple) else (index,)
-    plain = []
-    is_basic = True
-    for part in parts:
-        if isinstance(part, Tensor):
-            if part.dtype.kind not in "iub":
-                raise OutOfBoundsError(explain("indexing", "integer or bool tensors", str(part.dtype)))
-            part = part.data
-        if not (part is None or part is Ellipsis or isinstance(part, slice | int | np.integer)) or isinstance(
-            part, bool
-        ):
-            is_basic = False
-        plain.append(part)
+    plain = [_plain_part(part, device) for part in parts]
+    is_basic = all(
+        part is None or part is Ellipsis or (isinstance(part, slice | int | np.integer) and not isinstance(part, bool))
+        for part in plain
+    )
     return (tuple(plain) if isinstance(index, tuple) else plain[0]), is_basic
+
+
+def _plain_part(part: Any, device: Device) -> Any:
+    if isinstance(part, Tensor):
+        if part.device is not device:
+            raise DeviceError(explain("indexing", f"an index on {device}", str(part.device), "move it with .to()"))
+        array = part.data.copy()
+    elif isinstance(part, list | tuple | np.ndarray):
+        try:
+            array = np.array(part, dtype=None if np.size(part) else "int64")
+        except ValueError as error:
+            raise OutOfBoundsError(explain("indexing", "sequences of equal lengths", str(error))) from error
+        array = device.from_host(array)
+    else:
+        return part
+    if array.dtype.kind not in "iub":
+        raise OutOfBoundsError(explain("indexing", "integers or bools", str(array.dtype)))
+    return array
 
 
 def _rebuild(cls: type[Tensor], array: np.ndarray, device: str, requires_grad: bool, name: str | None) -> Tensor:
