@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import multiprocessing
 import os
 import signal
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tinygrad_bn.errors import ArgumentError, DataError, DeviceError
+from tinygrad_bn.errors import ArgumentError, DataError, DeviceError, MissingDependencyError
 from tinygrad_bn.lab import CompareConfig, RunConfig, compare
 from tinygrad_bn.lab.executor import THREAD_VARIABLES, execute
 from tinygrad_bn.lab.runfolder import RunFolder
@@ -152,6 +153,13 @@ def test_what_cannot_work_is_refused_before_any_harm(
     monkeypatch.setattr("tinygrad_bn.data.full_sets.find_file", lambda folders, names: None)
     with pytest.raises(error, match=message):
         compare(config, out=tmp_path / "out", jobs=0)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_package_is_told_before_anything_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingDependencyError, match=r"'scipy'.*tinygrad_bn\[lab\]"):
+        compare(TINY, out=tmp_path / "out", jobs=0)
     assert not (tmp_path / "out").exists()
 
 

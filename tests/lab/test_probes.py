@@ -8,7 +8,7 @@ import pytest
 import tinygrad_bn as tg
 from tinygrad_bn import nn
 from tinygrad_bn.lab import ModelProbe, layers_of
-from tinygrad_bn.lab.probes import ACTIVATION_OUTPUT, BLOCK_OUTPUT, Recorder, mechanism
+from tinygrad_bn.lab.probes import ACTIVATION_OUTPUT, BLOCK_OUTPUT, Recorder, mechanism, on_one_range
 
 stats = pytest.importorskip("scipy.stats")
 
@@ -121,6 +121,22 @@ def test_every_architecture_can_be_watched(name: str) -> None:
     layers = mechanism(probe.arrays())
     assert len(layers) >= 2
     assert all(0.0 < layer["saturation"] <= 1.0 for layer in layers)
+
+
+def test_histograms_on_one_range_are_those_of_that_range() -> None:
+    generator = np.random.default_rng(0)
+    narrow, wide = generator.normal(size=(200, 3)), 30.0 * generator.normal(size=(200, 3))
+    probes = []
+    for values in (narrow, wide):
+        recorder = Recorder(["block"], 0.0, float("inf"))
+        recorder.add(0, ACTIVATION_OUTPUT, values)
+        probes += layers_of(recorder.arrays(), ACTIVATION_OUTPUT)
+    together = on_one_range(probes)
+    assert probes[0].edges[-1] < probes[1].edges[-1]
+    np.testing.assert_array_equal(together[0].edges, together[1].edges)
+    for probe, values in zip(together, (narrow, wide), strict=True):
+        for counts, channel in zip(probe.counts, values.T, strict=True):
+            np.testing.assert_array_equal(counts, np.histogram(channel, bins=together[1].edges)[0])
 
 
 def test_a_layer_of_zeros_has_no_saturation_and_no_skewness() -> None:

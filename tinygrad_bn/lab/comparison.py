@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from .config import CompareConfig, RunConfig
 from .runfolder import RunFolder
 from .statistics import PairedComparison, compare_pairs, plural, sentence
 from .tables import Table, comparison_table
+
+#: Sentences are broken into lines of this many characters when a comparison is printed.
+TEXT_WIDTH = 100
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,8 @@ class Comparison:
         parts = []
         for activation in self.config.activations:
             heading = f"{activation}: test accuracy (%) and paired differences (percentage points)"
-            lines = [heading, "", str(self.table(activation)), "", *self.answers(activation)]
+            sentences = (textwrap.fill(answer, TEXT_WIDTH) for answer in self.answers(activation))
+            lines = [heading, "", str(self.table(activation)), "", *sentences]
             parts.append("\n".join(lines))
         if self.unfinished:
             lines = [f"  {record.config.label}: {record.failure}" for record in self.unfinished]

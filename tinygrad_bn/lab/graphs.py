@@ -16,15 +16,15 @@ FORMATS = ("svg", "png", "pdf", "dot")
 
 
 def draw_graphs(comparison: Comparison) -> None:
-    """Draw the network of every activation and order into the folder's `graphs/`; those that are there stay.
+    """Draw the network of every activation and order into the folder's `graphs/`.
 
     Without an engine that makes pictures the DOT text is written instead, with a warning.
     """
     dataset = data.load(comparison.config.dataset, "train")
     first_seed = comparison.config.seeds[0]
     for run in comparison.config.runs():
-        path = comparison.graph_path(run.activation, run.order)
-        if run.seed == first_seed and not path.exists():
+        if run.seed == first_seed:
+            path = comparison.graph_path(run.activation, run.order)
             _draw(run, dataset).render(path.with_suffix(""), format="svg")
 
 

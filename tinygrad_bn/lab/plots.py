@@ -7,14 +7,14 @@ Ink is drawn in `INK` and the orders in `ORDER_COLOURS`, so that a page can repl
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..errors import missing_dependency
 from .comparison import Comparison, RunRecord
-from .probes import ACTIVATION_OUTPUT, LayerProbe, layers_of
+from .probes import ACTIVATION_OUTPUT, LayerProbe, layers_of, on_one_range
 
 INK = "#333334"
 FAINT = "#9a9a9b"
@@ -72,7 +72,8 @@ def curves_figure(comparison: Comparison, activation: str) -> str:
                 panel.plot(range(1, len(mean) + 1), mean, label=order, linewidth=2.2, **_look(index), markersize=4)
         panel.set_xlabel("epoch")
         panel.set_title(title, loc="left", fontsize=10, color=INK)
-        panel.xaxis.get_major_locator().set_params(integer=True)
+        epochs = comparison.config.epochs
+        panel.set_xticks(range(1, epochs + 1, -(-epochs // 10)))
     _legend(axes[0], loc="lower right")
     return _svg(figure)
 
@@ -121,16 +122,13 @@ def mechanism_figure(comparison: Comparison, activation: str) -> str:
 def layer_histogram_figure(comparison: Comparison, activation: str) -> str:
     """Distribution of each layer's activation output over the test set, orders on top of each other, one seed."""
     shown = _one_seed(comparison, activation)
-    layers = _thinned(next(iter(shown.values())))
-    columns = len(layers) if len(layers) <= 5 else 4
-    rows = -(-len(layers) // columns)
+    columns = len(shown) if len(shown) <= 5 else 4
+    rows = -(-len(shown) // columns)
     highest = 0.0
     figure, axes = _figure(columns, rows=rows, width=8.4, height=0.6 + 1.9 * rows)
-    for panel, layer in zip(axes, layers, strict=False):
-        for index, order in enumerate(comparison.config.orders):
-            if order not in shown:
-                continue
-            probe = shown[order][layer]
+    for panel, (layer, probes) in zip(axes, shown.items(), strict=False):
+        for order, probe in probes.items():
+            index = comparison.config.orders.index(order)
             counts = probe.counts.sum(axis=0)
             shares = counts / max(1, counts.sum())
             highest = max(highest, shares.max())
@@ -139,12 +137,12 @@ def layer_histogram_figure(comparison: Comparison, activation: str) -> str:
             panel.stairs(shares, probe.edges, label=order, **look)
         panel.set_title(f"layer {layer + 1}", loc="left", fontsize=9.5, color=INK)
         panel.set_yscale("log")
-        panel.set_xlim(*_range([shown[order][layer] for order in shown]))
+        panel.set_xlim(*_range(probes.values()))
         panel.tick_params(axis="y", labelsize=7.5)
         panel.tick_params(axis="y", which="both", labelleft=panel.get_subplotspec().is_first_col())
     for panel in axes:
         panel.set_ylim(SMALLEST_SHARE, 1.5 * highest)
-    for panel in axes[len(layers) :]:
+    for panel in axes[len(shown) :]:
         panel.set_visible(False)
     axes[0].set_ylabel("share of values per bin")
     _legend(axes[0], loc="best")
@@ -154,38 +152,35 @@ def layer_histogram_figure(comparison: Comparison, activation: str) -> str:
 def channel_histogram_figure(comparison: Comparison, activation: str) -> str:
     """Distribution of each channel's activation output: a row of the picture is a channel, sorted by its mean."""
     shown = _one_seed(comparison, activation)
-    layers = _thinned(next(iter(shown.values())))
-    orders = [order for order in comparison.config.orders if order in shown]
-    figure, axes = _figure(len(layers), rows=len(orders), width=8.4, height=0.5 + 2.0 * len(orders))
-    brightest = max(_shares(shown[order][layer]).max(initial=0.0) for order in orders for layer in layers)
+    orders = list(next(iter(shown.values())))
+    figure, axes = _figure(len(shown), rows=len(orders), width=8.4, height=0.5 + 2.0 * len(orders))
+    brightest = max(_shares(probe).max(initial=0.0) for probes in shown.values() for probe in probes.values())
     panels = iter(axes)
-    for row, order in enumerate(orders):
-        for layer in layers:
+    for order in orders:
+        for layer, probes in shown.items():
             panel = next(panels)
-            probe = shown[order][layer]
-            shares = _shares(probe)
-            middle = (probe.edges[1:] + probe.edges[:-1]) / 2
-            shares = shares[np.argsort(shares @ middle, kind="stable")]
-            extent = (probe.edges[0], probe.edges[-1], 0.5, shares.shape[0] + 0.5)
+            shares = _shares(probes[order])
+            edges = probes[order].edges
+            shares = shares[np.argsort(shares @ (edges[1:] + edges[:-1]), kind="stable")]
             # The square root lets thin tails be seen beside a full bin.
             panel.imshow(
                 np.sqrt(shares),
                 aspect="auto",
                 origin="lower",
                 interpolation="nearest",
-                extent=extent,
+                extent=(edges[0], edges[-1], 0.5, shares.shape[0] + 0.5),
                 cmap="cividis",
                 vmin=0.0,
                 vmax=np.sqrt(brightest),
             )
-            panel.set_xlim(*_range([shown[each][layer] for each in orders]))
+            panel.set_xlim(*_range(probes.values()))
             panel.patch.set(facecolor=DARKEST, alpha=1.0)
             panel.spines[:].set_visible(False)
             panel.tick_params(labelsize=7.5)
             panel.set_yticks([1, shares.shape[0]])
-            if row == 0:
+            if order == orders[0]:
                 panel.set_title(f"layer {layer + 1}", loc="left", fontsize=9.5, color=INK)
-            if layer == layers[0]:
+            if panel.get_subplotspec().is_first_col():
                 panel.set_ylabel(f"{order}\nchannel")
     return _svg(figure)
 
@@ -286,20 +281,19 @@ def _mean_curve(curves: Sequence[Sequence[float]]) -> np.ndarray[Any, Any]:
     return mean
 
 
-def _one_seed(comparison: Comparison, activation: str) -> dict[str, list[LayerProbe]]:
-    """Probes of the first seed that every order has, for each order."""
+def _one_seed(comparison: Comparison, activation: str) -> dict[int, dict[str, LayerProbe]]:
+    """For some layers, evenly spread: the probes of each order for the first seed that every order has."""
     records = {order: comparison.of(activation, order) for order in comparison.config.orders}
     records = {order: found for order, found in records.items() if found}
     seeds = set.intersection(*({record.config.seed for record in found} for found in records.values()))
+    chosen = [next(r for r in found if r.config.seed in seeds or not seeds) for found in records.values()]
+    by_order = [layers_of(record.probes, ACTIVATION_OUTPUT) for record in chosen]
+    count = min(map(len, by_order))
+    numbers = sorted({round(place) for place in np.linspace(0, count - 1, min(count, MOST_LAYERS_SHOWN))})
     return {
-        order: layers_of(next(r for r in found if r.config.seed in seeds or not seeds).probes, ACTIVATION_OUTPUT)
-        for order, found in records.items()
+        number: dict(zip(records, on_one_range([layers[number] for layers in by_order]), strict=True))
+        for number in numbers
     }
-
-
-def _thinned(layers: Sequence[LayerProbe]) -> list[int]:
-    count = min(len(layers), MOST_LAYERS_SHOWN)
-    return sorted({round(position) for position in np.linspace(0, len(layers) - 1, count)})
 
 
 def _shares(probe: LayerProbe) -> np.ndarray[Any, Any]:
@@ -308,7 +302,7 @@ def _shares(probe: LayerProbe) -> np.ndarray[Any, Any]:
     return shares
 
 
-def _range(probes: Sequence[LayerProbe]) -> tuple[float, float]:
+def _range(probes: Iterable[LayerProbe]) -> tuple[float, float]:
     """The range of the bins that are not empty, over several orders: they share an axis."""
     low, high = [], []
     for probe in probes:

@@ -21,21 +21,23 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from .. import nn
 from ..functional import get_activation
-from .streaming import FixedHistogram, GrowingHistogram, StreamingMoments
+from .streaming import FixedHistogram, GrowingHistogram, StreamingMoments, doubled
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 ACTIVATION_OUTPUT = "activation"
 BLOCK_OUTPUT = "block"
-#: Bins of a bounded activation; twice as many otherwise, since a growing range is used at least to a half.
-BINS = 64
+#: Bins over the range of a bounded activation.
+BOUNDED_BINS = 64
+#: Bins over a growing range: many, so that a narrow distribution is still seen in the range of a wide one.
+GROWING_BINS = 512
 
 
 class Site:
@@ -78,8 +80,8 @@ class Site:
     def _histogram(self, channels: int) -> FixedHistogram | GrowingHistogram:
         low, high = self._range
         if math.isfinite(low) and math.isfinite(high):
-            return FixedHistogram(channels, BINS, low, high)
-        return GrowingHistogram(channels, 2 * BINS)
+            return FixedHistogram(channels, BOUNDED_BINS, low, high)
+        return GrowingHistogram(channels, GROWING_BINS)
 
 
 class Recorder:
@@ -233,6 +235,21 @@ class LayerProbe:
         """Share of values that are exactly 0."""
         total = self.count.sum()
         return float(self.zeros.sum() / total) if total else math.nan
+
+
+def on_one_range(probes: Sequence[LayerProbe]) -> list[LayerProbe]:
+    """The same probes with their histograms over the widest range among them, so that bins can be compared.
+
+    Growing ranges are powers of two, so this merges whole bins and is exact; equal ranges stay as they are.
+    """
+    widest = max(probe.edges[-1] for probe in probes)
+    return [_widened(probe, widest) for probe in probes]
+
+
+def _widened(probe: LayerProbe, limit: float) -> LayerProbe:
+    while probe.edges[-1] < limit:
+        probe = replace(probe, edges=2.0 * probe.edges, counts=doubled(probe.counts))
+    return probe
 
 
 def layers_of(arrays: Mapping[str, Array], place: str) -> list[LayerProbe]:

@@ -172,6 +172,17 @@ class GrowingHistogram:
     def _double(self) -> None:
         before = self._histogram
         channels, bins = before.counts.shape
-        merged = before.counts.reshape(channels, bins // 2, 2).sum(axis=2)
         self._histogram = FixedHistogram(channels, bins, 2.0 * before.edges[0], 2.0 * before.edges[-1])
-        self._histogram.counts[:, bins // 4 : bins // 4 + bins // 2] = merged
+        self._histogram.counts[:] = doubled(before.counts)
+
+
+def doubled(counts: Array) -> Array:
+    """The same counts over twice the range about 0, in as many bins: neighbours merge and move to the middle.
+
+    >>> doubled(np.array([[1, 2, 3, 4]])).tolist()
+    [[0, 3, 7, 0]]
+    """
+    channels, bins = counts.shape
+    wider = np.zeros_like(counts)
+    wider[:, bins // 4 : bins // 4 + bins // 2] = counts.reshape(channels, bins // 2, 2).sum(axis=2)
+    return wider

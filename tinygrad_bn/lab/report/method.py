@@ -19,7 +19,7 @@ def protocol(comparison: Comparison) -> Markup:
     config = comparison.config
     settings = [(name, _shown(value)) for name, value in config.to_dict().items()]
     text = (
-        "Both orders are trained with the same hyperparameters; nothing is tuned per order. A seed decides the initial "
+        "Every order is trained with the same hyperparameters; nothing is tuned per order. A seed decides the initial "
         "weights and the order of the batches, and nothing else, so runs with the same seed form a pair. Accuracy is "
         "that of the test set after the last epoch; no epoch is picked by its test accuracy. The interval is a 95 % "
         "bias-corrected and accelerated (BCa) bootstrap interval of the mean paired difference; p comes from the "
@@ -29,7 +29,7 @@ def protocol(comparison: Comparison) -> Markup:
     seconds = sum(record.result["seconds"] for record in comparison.finished)
     counted = (
         f"{len(comparison.finished)} of {plural(len(comparison.records), 'run')} finished, {duration(seconds)} "
-        f"of training in all."
+        "of training in all."
     )
     return join(
         element("p", text),

@@ -6,6 +6,7 @@ import base64
 import re
 from collections.abc import Mapping
 
+from ...nn import parse_order
 from .. import plots
 from ..comparison import Comparison
 from ..statistics import PairedComparison, interval_text, p_text, plural, signed
@@ -21,9 +22,8 @@ def question(comparison: Comparison) -> Markup:
     config = comparison.config
     text = (
         f"{config.model} trained on {config.dataset} with {_listed(config.activations)}, "
-        f"in {_listed(config.orders)} order, {plural(len(config.seeds), 'seed')} each. Runs with the same seed have "
-        f"the "
-        "same initial weights and see the same batches; only the order differs."
+        f"in {_listed(config.orders)} order, {plural(len(config.seeds), 'seed')} each. "
+        "Runs with the same seed have the same initial weights and see the same batches; only the order differs."
     )
     return join(element("p", text, class_="lead"), legend(comparison))
 
@@ -52,8 +52,8 @@ def answers(comparison: Comparison, figures: Figures) -> Markup:
             "div",
             element(
                 "p",
-                f"{plural(len(failed), 'run')} of {len(comparison.records)} without a result; the answers use the "
-                f"others.",
+                f"{plural(len(failed), 'run')} of {len(comparison.records)} without a result; "
+                "the answers use the others.",
             ),
             element("ul", *lines),
             class_="warning",
@@ -249,9 +249,5 @@ def _listed(words: tuple[str, ...]) -> str:
 
 
 def _explained(order: str) -> str:
-    known = {
-        "convention": "weight → BatchNorm → activation",
-        "swap": "weight → activation → BatchNorm",
-        "preact": "BatchNorm → activation → weight",
-    }
-    return known.get(order, "")
+    names = {"weight": "weight", "norm": "BatchNorm", "act": "activation"}
+    return " → ".join(names[part] for part in parse_order(order))
