@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
+
+import numpy as np
 
 from . import ops
 from .autograd import Op, apply
@@ -12,8 +14,8 @@ from .errors import DTypeError, ShapeError, explain
 from .tensor import Tensor, as_operand
 
 
-def concatenate(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
-    """Join tensors along an existing axis; all other lengths must agree.
+def concatenate(tensors: Iterable[Tensor], axis: int = 0) -> Tensor:
+    """Join tensors along an existing axis; all other lengths must agree. Integers join floats as floats.
 
     >>> import tinygrad_bn as tg
     >>> concatenate([tg.zeros(2, 3), tg.ones(1, 3)]).shape
@@ -27,11 +29,14 @@ def concatenate(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
         ):
             shapes = ", ".join(str(p.shape) for p in parts)
             raise ShapeError(explain("concatenate", f"equal lengths except along axis {d}", shapes))
+    floats = [part.dtype for part in parts if part.dtype.kind == "f"]
+    if floats:
+        parts = [part if part.dtype.kind == "f" else part.astype(np.result_type(*floats)) for part in parts]
     result: Tensor = apply(ops.Concatenate(d), *parts)
     return result
 
 
-def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
+def stack(tensors: Iterable[Tensor], axis: int = 0) -> Tensor:
     """Join tensors of one shape along a new axis."""
     parts = _tensors("stack", tensors)
     for part in parts[1:]:
@@ -72,7 +77,9 @@ def _extremum(op: Op, a: Any, b: Any) -> Tensor:
     return result
 
 
-def _tensors(where: str, tensors: Sequence[Tensor]) -> list[Tensor]:
+def _tensors(where: str, tensors: Iterable[Tensor]) -> list[Tensor]:
+    if not isinstance(tensors, Iterable):
+        raise DTypeError(explain(where, "a sequence of tensors", type(tensors).__name__))
     parts = list(tensors)
     if not parts:
         raise ShapeError(explain(where, "at least one tensor", "none"))

@@ -567,18 +567,21 @@ class Tensor(Value):
 
     def var(self, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
         """Return the variance over axes, in two passes; `ddof` is taken off the number of elements (NumPy's rule)."""
-        axes = normalize_axes("var", axis, self.ndim)
-        x = self._as_floating()
-        centered = x - x.mean(axis=axes, keepdims=True)
-        variance = (centered * centered).mean(axis=axes, keepdims=keepdims)
-        if as_number("var", "ddof", ddof) == 0:
-            return variance
-        count = math.prod(self.shape[d] for d in axes)
-        return variance * (count / (count - ddof) if count > ddof else math.inf)
+        return self._variance("var", axis, ddof, keepdims)
 
     def std(self, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
         """Return the standard deviation over axes: the square root of `var`."""
-        return self.var(axis, ddof, keepdims).sqrt()
+        return self._variance("std", axis, ddof, keepdims).sqrt()
+
+    def _variance(self, where: str, axis: Axis, ddof: int, keepdims: bool) -> Tensor:
+        axes = normalize_axes(where, axis, self.ndim)
+        x = self._as_floating()
+        centered = x - x.mean(axis=axes, keepdims=True)
+        variance = (centered * centered).mean(axis=axes, keepdims=keepdims)
+        if as_number(where, "ddof", ddof) == 0:
+            return variance
+        count = math.prod(self.shape[d] for d in axes)
+        return variance * (count / (count - ddof) if count > ddof else math.inf)
 
     def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """Return the maximum over axes; the first maximum takes the gradient."""
@@ -704,13 +707,15 @@ class Tensor(Value):
 
     def broadcast_to(self, *shape: Any) -> Tensor:
         """Return the tensor repeated to a shape, without copying."""
-        wanted = as_shape("broadcast_to", shape)
+        return self._broadcast("broadcast_to", as_shape("broadcast_to", shape))
+
+    def _broadcast(self, where: str, wanted: tuple[int, ...]) -> Tensor:
         try:
             fits = np.broadcast_shapes(self.shape, wanted) == wanted
         except ValueError:
             fits = False
         if not fits:
-            raise ShapeError(explain("broadcast_to", f"a shape that {self.shape} broadcasts to", str(wanted)))
+            raise ShapeError(explain(where, f"a shape that {self.shape} broadcasts to", str(wanted)))
         return self if wanted == self.shape else self._apply(ops.BroadcastTo(wanted))
 
     def expand(self, *shape: Any) -> Tensor:
@@ -719,7 +724,8 @@ class Tensor(Value):
         extra = len(wanted) - self.ndim
         if extra < 0 or any(n == -1 and i < extra for i, n in enumerate(wanted)):
             raise ShapeError(explain("expand", f"lengths for at least the {self.ndim} existing axes", str(wanted)))
-        return self.broadcast_to(tuple(self.shape[i - extra] if n == -1 else n for i, n in enumerate(wanted)))
+        lengths = tuple(self.shape[i - extra] if n == -1 else n for i, n in enumerate(wanted))
+        return self._broadcast("expand", lengths)
 
     def pad(self, pad_width: Any, value: float = 0.0) -> Tensor:
         """Add constant elements around the tensor.
@@ -736,7 +742,8 @@ class Tensor(Value):
             raise ArgumentError(
                 explain("pad", f"integers >= 0: one, a pair, or {self.ndim} pairs", f"pad_width={pad_width!r}")
             )
-        return self._apply(ops.Pad(tuple((int(before), int(after)) for before, after in widths), value))
+        pairs = tuple((int(before), int(after)) for before, after in widths)
+        return self._apply(ops.Pad(pairs, as_number("pad", "value", value)))
 
     def split(self, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
         """Return the tensor cut along an axis into equal sections, or before the given indices; NumPy's split."""
