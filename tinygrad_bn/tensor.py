@@ -149,6 +149,8 @@ class Tensor(Value):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         array = self.numpy()
         if copy or (dtype is not None and array.dtype != dtype):
+            if copy is False:
+                raise ArgumentError(explain("__array__", f"dtype {array.dtype} where copy=False", str(dtype)))
             with np.errstate(all="ignore"):
                 return array.astype(dtype or array.dtype, copy=True)
         return array
