@@ -46,6 +46,7 @@ def test_beginning_again_leaves_nothing_of_the_attempt_before(folder: RunFolder)
     folder.add_metrics({"epoch": 1})
     folder.write_error({"type": "E", "message": "m"})
     folder.write_result({"test_accuracy": 1.0})
+    (folder.path / ".probes.npz.123.tmp").write_bytes(b"half")
     folder.begin()
     assert not folder.is_done
     assert folder.error() is None

@@ -57,8 +57,9 @@ class RunFolder:
     def begin(self) -> None:
         """Make the folder ready for a new attempt: what a broken attempt left is removed, its result mark first."""
         self.path.mkdir(parents=True, exist_ok=True)
-        for name in FILES:
-            (self.path / name).unlink(missing_ok=True)
+        half_written = self.path.glob(".*.tmp")  # of a process that was killed while it wrote
+        for path in (*(self.path / name for name in FILES), *half_written):
+            path.unlink(missing_ok=True)
         write_json(self.path / "config.json", self.config.to_dict())
 
     def add_metrics(self, metrics: Mapping[str, float]) -> None:
