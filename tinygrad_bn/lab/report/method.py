@@ -61,8 +61,8 @@ def limits(comparison: Comparison) -> Markup:
         "open.",
         f"With {plural(pairs, 'pair')} the smallest possible p is 2/2^{pairs} = {smallest:.3g}"
         + (", so these seeds alone can never show a difference at the level .05." if smallest >= LEVEL else "."),
-        "Training amplifies rounding: another machine or version sums in another order and so changes every run as another "
-        "seed would. A verdict that hangs on a few pairs may change with it; more seeds make it firmer.",
+        "Training amplifies rounding: another machine or version sums in another order and so changes every run as "
+        "another seed would. A verdict that hangs on a few pairs may change with it; more seeds make it firmer.",
         "All seeds are judged on the same test images. The interval speaks of new seeds, not of new images.",
     ]
     comparisons = len(config.activations) * max(1, len(config.orders) - 1)
