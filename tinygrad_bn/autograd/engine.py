@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DTypeError, GraphError, ShapeError, explain
+from ..errors import ArgumentError, DeviceError, DTypeError, GraphError, ShapeError, explain
 from ..kernels import kernels_of
 from .apply import edge_of
 from .modes import enable_grad, no_grad
@@ -60,8 +61,7 @@ def grad(
     >>> slope.item(), curvature.item()
     (6.0, 2.0)
     """
-    outputs = [outputs] if isinstance(outputs, Value) else list(outputs)
-    inputs = [inputs] if isinstance(inputs, Value) else list(inputs)
+    outputs, inputs = _tensors("outputs", outputs), _tensors("inputs", inputs)
     if grad_outputs is None:
         grad_outputs = [None] * len(outputs)
     elif not isinstance(grad_outputs, list | tuple):
@@ -82,6 +82,14 @@ def grad(
                     explain("grad", "inputs that the outputs depend on", f"{tensor!r}", "pass allow_unused=True")
                 )
     return tuple(found.get(edge) for edge in edges)
+
+
+def _tensors(what: str, values: Any) -> list[Any]:
+    tensors = list(values) if isinstance(values, Iterable) and not isinstance(values, Value) else [values]
+    for tensor in tensors:
+        if not isinstance(tensor, Value):
+            raise DTypeError(explain("grad", f"{what} that are Tensors", type(tensor).__name__))
+    return tensors
 
 
 def _starting_gradient(where: str, output: Any, gradient: Any) -> Any:
@@ -106,7 +114,9 @@ def _starting_gradient(where: str, output: Any, gradient: Any) -> Any:
             )
         return output.wrap(output.device.xp.ones(output.shape, dtype=output.dtype))
     if not isinstance(gradient, Value):
-        gradient = output.wrap(output.device.from_host(np.asarray(gradient, dtype=output.dtype)))
+        gradient = output.wrap(_as_array(where, gradient, output))
+    if gradient.device is not output.device:
+        raise DeviceError(explain(where, f"a gradient on {output.device}", str(gradient.device), "use to()"))
     if gradient.data.shape != output.shape:
         raise ShapeError(explain(where, f"a gradient of the output's shape {output.shape}", str(gradient.data.shape)))
     if gradient.dtype != output.dtype:
@@ -114,6 +124,21 @@ def _starting_gradient(where: str, output: Any, gradient: Any) -> Any:
             explain(where, f"a gradient of the output's dtype {output.dtype}", str(gradient.dtype), "use astype")
         )
     return gradient
+
+
+def _as_array(where: str, values: Any, like: Any) -> Any:
+    """Return numbers, or an array, as an array of a tensor's device and dtype."""
+    if not isinstance(values, like.device.array_type):
+        try:
+            values = np.asarray(values)
+        except ValueError as error:
+            raise ShapeError(explain(where, "a gradient of a regular shape", str(error))) from error
+        if values.dtype.kind in "biuf":
+            values = like.device.from_host(values)
+    if values.dtype.kind not in "biuf":
+        raise DTypeError(explain(where, "a gradient of numbers", str(values.dtype)))
+    with np.errstate(all="ignore"):
+        return values.astype(like.dtype)
 
 
 def _run(
@@ -259,10 +284,11 @@ def _call_hooks(hooks: dict[int, Any] | None, gradient: Any, name: str) -> Any:
 
 
 def _accumulate(tensor: Any, gradient: Any, create_graph: bool) -> None:
+    # A copy, because the same array may also have gone to another leaf, or be a view.
     if create_graph:
-        tensor.grad = gradient if tensor.grad is None else tensor.grad + gradient
+        with enable_grad():
+            tensor.grad = gradient.copy() if tensor.grad is None else tensor.grad + gradient
     elif tensor.grad is None:
-        # A copy, because the same array may also have gone to another leaf, or be a view.
         tensor.grad = gradient.wrap(tensor.device.xp.array(gradient.data))
     else:
         tensor.grad = tensor.grad.detach() + gradient.detach()

@@ -40,7 +40,7 @@ def max_pool2d(
     """
     x, unbatched = check_images("max_pool2d", input)
     window = _window("max_pool2d", x, kernel_size, stride, padding, dilation, ceil_mode)
-    op = ops.MaxPool2d(window)
+    op = ops.MaxPool2d(window, return_indices)
     result: Tensor = apply(op, x)
     if not return_indices:
         return result.squeeze(0) if unbatched else result

@@ -38,14 +38,24 @@ class _Pooling(Op):
 
 
 class MaxPool2d(_Pooling):
-    """The maximum of each window; the first maximum takes the gradient."""
+    """The maximum of each window; the first maximum takes the gradient.
+
+    Args:
+        return_winner: leave in `winner` which element of each window was its maximum.
+    """
 
     name = "max_pool2d"
+    winner: Any = None
+
+    def __init__(self, window: PoolWindow, return_winner: bool = False) -> None:
+        super().__init__(window)
+        self.return_winner = return_winner
 
     def forward(self, kernels: Any, x: Any) -> Any:
         self.input_size = x.shape[2:]
-        result, self.winner = kernels.max_pool2d(x, *self.window.arguments, self.window.out_size)
-        self.kept = self.winner if self.needs else None
+        result, winner = kernels.max_pool2d(x, *self.window.arguments, self.window.out_size)
+        self.kept = winner if self.needs else None
+        self.winner = winner if self.return_winner else None
         return result
 
     def backward(self, grad: Any, inputs: Sequence[Any], output: Any) -> Sequence[Any]:
