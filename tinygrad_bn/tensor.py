@@ -243,6 +243,8 @@ class Tensor(Value):
         """
         if not self.requires_grad:
             raise GraphError(explain("register_hook", "a tensor that requires grad", f"{self!r}"))
+        if not callable(hook):
+            raise DTypeError(explain("register_hook", "a function of the gradient", repr(hook)))
         owner = self if self._node is None else self._node
         hooks = owner._hooks if isinstance(owner, Tensor) else owner.hooks
         if hooks is None:

@@ -271,14 +271,10 @@ def _call_hooks(hooks: dict[int, Any] | None, gradient: Any, name: str) -> Any:
     for hook in list(hooks.values()) if hooks else ():
         changed = hook(gradient)
         if changed is not None:
-            if not isinstance(changed, Value) or changed.data.shape != gradient.data.shape:
-                raise GraphError(
-                    explain(
-                        f"gradient hook of {name}",
-                        f"None or a tensor of shape {gradient.shape}",
-                        repr(changed),
-                    )
-                )
+            like = gradient.data
+            if not isinstance(changed, Value) or (changed.data.shape, changed.dtype) != (like.shape, like.dtype):
+                expected = f"None or a tensor of shape {gradient.shape} and dtype {gradient.dtype}"
+                raise GraphError(explain(f"gradient hook of {name}", expected, repr(changed)))
             gradient = changed
     return gradient
 
