@@ -22,7 +22,12 @@ class Context:
         self.needs_input_grad: tuple[bool, ...] = ()
 
     def save_for_backward(self, *tensors: Tensor) -> None:
-        """Keep tensors for backward."""
+        """Keep tensors for backward; anything else may be kept as an attribute of the context."""
+        for tensor in tensors:
+            if not isinstance(tensor, Tensor):
+                raise DTypeError(
+                    explain("save_for_backward", "Tensors", type(tensor).__name__, "set an attribute of ctx")
+                )
         self.saved_tensors = tensors
 
 
@@ -92,8 +97,6 @@ class _Application(Op):
             result = self.function.forward(self.ctx, *args)
         if not isinstance(result, Value):
             raise DTypeError(explain(f"{self.name}.forward", "a Tensor to be returned", type(result).__name__))
-        if any(result is arg for arg in args):
-            result = result.copy()
         inputs = [arg for arg in args if isinstance(arg, Tensor)]
         # Inputs are kept by their place in the graph (see backward), the others as they are.
         self.kept = tuple(t.data for t in self.ctx.saved_tensors)
@@ -102,6 +105,8 @@ class _Application(Op):
         ]
         self.output_positions = [saved is result for saved in self.ctx.saved_tensors]
         self.ctx.saved_tensors = ()
+        if any(result.version is tensor.version for tensor in inputs):
+            return kernels.copy(result.data)  # an input itself or a view of one: the output has memory of its own
         return result.data
 
     def retained_inputs(self) -> Any:

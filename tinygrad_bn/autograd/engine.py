@@ -272,7 +272,7 @@ def _call_hooks(hooks: dict[int, Any] | None, gradient: Any, name: str) -> Any:
         changed = hook(gradient)
         if changed is not None:
             like = gradient.data
-            if not isinstance(changed, Value) or (changed.data.shape, changed.dtype) != (like.shape, like.dtype):
+            if not isinstance(changed, Value) or (changed.data.shape, changed.data.dtype) != (like.shape, like.dtype):
                 expected = f"None or a tensor of shape {gradient.shape} and dtype {gradient.dtype}"
                 raise GraphError(explain(f"gradient hook of {name}", expected, repr(changed)))
             gradient = changed
