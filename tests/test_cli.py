@@ -152,7 +152,7 @@ def test_data_says_where_a_full_set_would_come_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TINYGRAD_BN_DATA", str(tmp_path))
-    monkeypatch.setattr("tinygrad_bn.lab.inventory.find_file", lambda folders, names: None)
+    monkeypatch.setattr("tinygrad_bn.data.full_sets.find_file", lambda folders, names: None)
     assert run("data") == 0
     assert f"not here; fetched into {tmp_path / 'cifar10'} when first used" in capsys.readouterr().out
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from .cifar import read_cifar
 from .dataset import Dataset
 from .embedded import digits, fashion_mini
-from .full_sets import cifar10, cifar100, fashion_mnist, mnist
+from .full_sets import cifar10, cifar100, fashion_mnist, locate, mnist
 from .idx import read_idx
 from .loader import DataLoader
 from .registry import LOADERS, load
@@ -34,6 +34,7 @@ __all__ = [
     "fashion_mnist",
     "gaussian_blobs",
     "load",
+    "locate",
     "mnist",
     "read_cifar",
     "read_idx",

@@ -55,9 +55,7 @@ def read_cifar(
 def _records(file: Path, name: str, payload: bytes, record: int) -> np.ndarray:
     if not payload or len(payload) % record:
         raise DataError(
-            explain(
-                "read_cifar", f"{name} in {file} to hold records of {record} bytes", f"{len(payload)} bytes"
-            )
+            explain("read_cifar", f"{name} in {file} to hold records of {record} bytes", f"{len(payload)} bytes")
         )
     return np.frombuffer(payload, dtype=np.uint8).reshape(-1, record)
 
@@ -71,18 +69,14 @@ def _read_members(file: Path, names: Sequence[str]) -> dict[str, bytes]:
                 # tarfile would skip a member block by block, however long it claims to be.
                 if not 0 <= member.size <= LARGEST_PAYLOAD:
                     raise DataError(
-                        explain(
-                            where, f"members of at most {LARGEST_PAYLOAD} bytes in {file}", f"{member.size}"
-                        )
+                        explain(where, f"members of at most {LARGEST_PAYLOAD} bytes in {file}", f"{member.size}")
                     )
                 if member.name not in names:
                     continue
                 contents = archive.extractfile(member) if member.isreg() else None
                 if contents is None or member.name in found:
                     raise DataError(
-                        explain(
-                            where, f"one plain file {member.name} in {file}", "another kind or a second one"
-                        )
+                        explain(where, f"one plain file {member.name} in {file}", "another kind or a second one")
                     )
                 found[member.name] = read_exactly(where, file, contents, member.size)
             # The rest is read so that gzip checks the archive's trailing checksum.

@@ -37,9 +37,7 @@ def download(urls: Sequence[str], destination: Path, check: Callable[[Path], Non
     problems = []
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            prefix=f".{destination.name}.", suffix=".part", dir=destination.parent
-        )
+        handle, name = tempfile.mkstemp(prefix=f".{destination.name}.", suffix=".part", dir=destination.parent)
     except OSError as error:
         raise DataError(
             explain(
@@ -89,9 +87,7 @@ def _fetch(url: str, temporary: Path) -> None:
             progress.show(received)
         progress.close()
         if total is not None and received != total:
-            raise DataError(
-                explain("download", f"{total} bytes from {url}", f"{received}", "the transfer broke off")
-            )
+            raise DataError(explain("download", f"{total} bytes from {url}", f"{received}", "the transfer broke off"))
 
 
 class Progress:

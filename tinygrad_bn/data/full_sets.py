@@ -32,6 +32,15 @@ class IdxSet:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The names of the files, uncompressed."""
+        return tuple(self.sha256)
+
+    def find(self, file: str) -> Path | None:
+        """Return where one of the files is on this machine, plain or compressed."""
+        return find_file(self.folders, (file, f"{file}.gz"))
+
 
 @dataclass(frozen=True)
 class CifarSet:
@@ -44,6 +53,15 @@ class CifarSet:
     label_limits: tuple[int, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The name of the archive."""
+        return (self.archive,)
+
+    def find(self, file: str) -> Path | None:
+        """Return where the archive is on this machine."""
+        return find_file((self.name, "."), (file,))
 
 
 # The digests are those of the *decompressed* files, so that files which somebody compressed again are
@@ -111,6 +129,9 @@ CIFAR_100 = CifarSet(
     mean=(0.5071, 0.4865, 0.4409),
     std=(0.2673, 0.2564, 0.2762),
 )
+FULL_SETS: dict[str, IdxSet | CifarSet] = {
+    source.name: source for source in (MNIST, FASHION_MNIST, CIFAR_10, CIFAR_100)
+}
 CIFAR_ADDRESS = "https://www.cs.toronto.edu/~kriz/"
 
 
@@ -188,6 +209,19 @@ def cifar100(split: str = "train", *, labels: str = "fine", verify: bool = True)
     return load_cifar_set(CIFAR_100, split, CIFAR100_FINE, 1, verify)
 
 
+def locate(name: str) -> Path | None:
+    """Return the folder in which a full set lies on this machine, or None where it would have to be fetched.
+
+    Raises:
+        ArgumentError: it is not the name of a full set.
+    """
+    if name not in FULL_SETS:
+        raise unknown_choice("data.locate", "name", name, FULL_SETS)
+    source = FULL_SETS[name]
+    paths = [source.find(file) for file in source.files]
+    return paths[0].parent if paths[0] is not None and None not in paths else None
+
+
 def load_idx_set(source: IdxSet, split: str, verify: bool = True) -> Dataset:
     """Read (and fetch, where needed) one split of a set of IDX files."""
     prefix = {"train": "train", "test": "t10k"}[check_split(source.name, split)]
@@ -203,12 +237,10 @@ def load_idx_set(source: IdxSet, split: str, verify: bool = True) -> Dataset:
     )
 
 
-def load_cifar_set(
-    source: CifarSet, split: str, classes: tuple[str, ...], column: int, verify: bool = True
-) -> Dataset:
+def load_cifar_set(source: CifarSet, split: str, classes: tuple[str, ...], column: int, verify: bool = True) -> Dataset:
     """Read (and fetch, where needed) one split of a CIFAR archive, labelled by one of its label bytes."""
     members = source.members[check_split(source.name, split)]
-    path = find_file((source.name, "."), (source.archive,))
+    path = source.find(source.archive)
     check = partial(_check_archive, source)
     if path is None:
         path = download_folder() / source.name / source.archive
@@ -258,7 +290,7 @@ def check_split(where: str, split: str) -> str:
 
 def _read_idx_file(source: IdxSet, name: str, verify: bool) -> tuple[Path, np.ndarray]:
     digest = source.sha256[name]
-    path = find_file(source.folders, (name, f"{name}.gz"))
+    path = source.find(name)
     if path is None:
         path = download_folder() / source.name / f"{name}.gz"
         urls = [f"{address}{name}.gz" for address in source.addresses]

@@ -52,9 +52,7 @@ def read_idx(path: str | os.PathLike[str], sha256: str | None = None) -> np.ndar
         values = read_exactly(where, file, stream, count)
         # Reading past the end also makes a decompressor check its trailing checksum.
         if stream.read(1):
-            raise DataError(
-                explain(where, f"{file} to end after {count} values of shape {shape}", "more bytes")
-            )
+            raise DataError(explain(where, f"{file} to end after {count} values of shape {shape}", "more bytes"))
     if sha256 is not None:
         check_sha256(where, file, "contents", sha256, hashlib.sha256(start + sizes + values).hexdigest())
     return np.frombuffer(values, dtype=np.uint8).reshape(shape)

@@ -129,9 +129,7 @@ class DataLoader:
         result = self.transform(images, generator)
         if not isinstance(result, np.ndarray) or len(result) != len(images):
             got = f"shape {result.shape}" if isinstance(result, np.ndarray) else type(result).__name__
-            raise ShapeError(
-                explain("DataLoader", f"the transform to return an array of {len(images)} images", got)
-            )
+            raise ShapeError(explain("DataLoader", f"the transform to return an array of {len(images)} images", got))
         return np.ascontiguousarray(result)
 
 

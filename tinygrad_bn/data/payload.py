@@ -70,9 +70,7 @@ def read_exactly(where: str, path: Path, stream: IO[bytes], count: int) -> bytes
         chunk = stream.read(min(missing, _CHUNK))
         if not chunk:
             raise DataError(
-                explain(
-                    where, f"{count} more bytes in {path}", f"only {count - missing}", "the file is truncated"
-                )
+                explain(where, f"{count} more bytes in {path}", f"only {count - missing}", "the file is truncated")
             )
         chunks.append(chunk)
         missing -= len(chunk)

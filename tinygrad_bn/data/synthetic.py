@@ -34,9 +34,7 @@ def gaussian_blobs(
     patterns = np.stack(
         [
             np.exp(-((rows - row) ** 2 + (columns - column) ** 2) / (2 * (size / 8) ** 2))
-            for row, column in zip(
-                middle + size / 4 * np.sin(angle), middle + size / 4 * np.cos(angle), strict=True
-            )
+            for row, column in zip(middle + size / 4 * np.sin(angle), middle + size / 4 * np.cos(angle), strict=True)
         ]
     )
     return _noisy(patterns, count, channels, noise, seed, tuple(map(str, range(classes))), "gaussian_blobs")
@@ -95,9 +93,7 @@ def _noisy(
     classes: tuple[str, ...],
     name: str,
 ) -> Dataset:
-    generator = np.random.Generator(
-        np.random.Philox(np.random.SeedSequence(as_index(name, "seed", seed, minimum=0)))
-    )
+    generator = np.random.Generator(np.random.Philox(np.random.SeedSequence(as_index(name, "seed", seed, minimum=0))))
     labels = np.arange(count) % len(patterns)
     shape = (count, channels, *patterns.shape[1:])
     images = patterns[labels][:, None] + noise * generator.standard_normal(shape)

@@ -70,9 +70,7 @@ class Normalize:
         self.std = tuple(float(value) for value in std)
         if not self.mean or len(self.mean) != len(self.std):
             raise ShapeError(
-                explain(
-                    "Normalize", "one mean and one std per channel", f"{len(self.mean)} and {len(self.std)}"
-                )
+                explain("Normalize", "one mean and one std per channel", f"{len(self.mean)} and {len(self.std)}")
             )
         if not all(value > 0 for value in self.std):
             raise ArgumentError(explain("Normalize", "std > 0", f"{self.std}"))
@@ -81,9 +79,7 @@ class Normalize:
         """Return the normalised images, same shape and dtype."""
         if images.ndim < 2 or images.shape[1] != len(self.mean):
             raise ShapeError(
-                explain(
-                    "Normalize", f"images of {len(self.mean)} channels", f"a batch of shape {images.shape}"
-                )
+                explain("Normalize", f"images of {len(self.mean)} channels", f"a batch of shape {images.shape}")
             )
         shape = (-1,) + (1,) * (images.ndim - 2)
         mean = np.array(self.mean, dtype=images.dtype).reshape(shape)

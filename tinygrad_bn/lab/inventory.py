@@ -8,20 +8,11 @@ from pathlib import Path
 
 from .. import data
 from ..backend import available_devices, get_device, unavailable_reason
-from ..data.folders import ENVIRONMENT_VARIABLE, download_folder, find_file
-from ..data.full_sets import CIFAR_10, CIFAR_100, FASHION_MNIST, MNIST
+from ..data.folders import ENVIRONMENT_VARIABLE, download_folder
+from ..data.full_sets import FULL_SETS
 from ..kernels import PROVIDERS, kernels_of
 from .environment import blas, blas_threads, package_version, processor
 from .tables import columns
-
-#: The folders and the names of files by which a full set is found.
-FILES_OF_FULL_SETS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    **{
-        source.name: (source.folders, tuple(variant for name in source.sha256 for variant in (name, f"{name}.gz")))
-        for source in (MNIST, FASHION_MNIST)
-    },
-    **{source.name: ((source.name, "."), (source.archive,)) for source in (CIFAR_10, CIFAR_100)},
-}
 
 
 def describe_datasets() -> str:
@@ -58,10 +49,10 @@ def describe_installation() -> str:
 
 
 def _place(name: str) -> str | None:
-    if name not in FILES_OF_FULL_SETS:
+    if name not in FULL_SETS:
         return "in the package"
-    path = find_file(*FILES_OF_FULL_SETS[name])
-    return str(_shortened(path.parent)) if path else None
+    folder = data.locate(name)
+    return str(_shortened(folder)) if folder else None
 
 
 def _shortened(path: Path) -> Path:
