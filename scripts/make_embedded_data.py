@@ -78,21 +78,15 @@ def installed_digits() -> Path:
     """Return the digits file of the installed scikit-learn."""
     spec = importlib.util.find_spec("sklearn")
     if spec is None or spec.origin is None:
-        raise DataError(
-            explain("make_embedded_data", "scikit-learn to be installed", "none", "or give --digits FILE")
-        )
+        raise DataError(explain("make_embedded_data", "scikit-learn to be installed", "none", "or give --digits FILE"))
     return Path(spec.origin).parent / "datasets" / "data" / "digits.csv.gz"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Write or compare the files; return 0 when all is well."""
     parser = argparse.ArgumentParser(description="Make the data files that the package carries.")
-    parser.add_argument(
-        "--from", dest="source", type=Path, required=True, help="folder with Fashion-MNIST's files"
-    )
-    parser.add_argument(
-        "--digits", type=Path, help="digits.csv.gz (default: that of the installed scikit-learn)"
-    )
+    parser.add_argument("--from", dest="source", type=Path, required=True, help="folder with Fashion-MNIST's files")
+    parser.add_argument("--digits", type=Path, help="digits.csv.gz (default: that of the installed scikit-learn)")
     parser.add_argument("--out", type=Path, required=True, help="folder of the files made")
     parser.add_argument("--check", action="store_true", help="compare with the files in --out, write nothing")
     options = parser.parse_args(arguments)

@@ -126,9 +126,7 @@ def test_a_folder_that_cannot_be_made(server: str, tmp_path: Path) -> None:
         download([f"{server}/good"], tmp_path / "taken" / "file", check)
 
 
-def test_a_folder_that_cannot_be_written(
-    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_that_cannot_be_written(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Permissions do not stop root, as which tests may run; so the refusal itself is played.
     def refuse(*args: object, **kwargs: object) -> None:
         raise PermissionError(13, "Permission denied")

@@ -13,9 +13,7 @@ from tinygrad_bn.data.idx import read_idx
 from tinygrad_bn.errors import ArgumentError, DataError
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
-needs_debian = pytest.mark.skipif(
-    not DEBIAN.is_dir(), reason="Debian's package dataset-fashion-mnist is not installed"
-)
+needs_debian = pytest.mark.skipif(not DEBIAN.is_dir(), reason="Debian's package dataset-fashion-mnist is not installed")
 
 
 @pytest.mark.parametrize(("split", "count"), [("train", 6000), ("test", 2000)])
@@ -41,8 +39,7 @@ def test_digits(split: str, count: int) -> None:
 def test_digits_are_those_of_scikit_learn() -> None:
     original = pytest.importorskip("sklearn.datasets").load_digits()
     expected = {
-        (*image.astype(int).ravel(), label)
-        for image, label in zip(original.images, original.target, strict=True)
+        (*image.astype(int).ravel(), label) for image, label in zip(original.images, original.target, strict=True)
     }
     found = [
         (*np.rint(image * 16).astype(int).ravel(), label)
@@ -87,9 +84,7 @@ def test_the_files_are_small_and_licensed() -> None:
 def test_a_damaged_file_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for path in FILES.glob("digits-*"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    (tmp_path / "digits-train-labels.idx.bz2").write_bytes(
-        (FILES / "digits-test-labels.idx.bz2").read_bytes()
-    )
+    (tmp_path / "digits-train-labels.idx.bz2").write_bytes((FILES / "digits-test-labels.idx.bz2").read_bytes())
     monkeypatch.setattr(embedded, "FILES", tmp_path)
     assert len(data.digits("test")) == 360
     with pytest.raises(DataError, match=r"digits-train-labels\.idx\.bz2"):

@@ -17,9 +17,7 @@ from tinygrad_bn.data.idx import encode_idx
 from tinygrad_bn.errors import ArgumentError, DataError
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
-needs_debian = pytest.mark.skipif(
-    not DEBIAN.is_dir(), reason="Debian's package dataset-fashion-mnist is not installed"
-)
+needs_debian = pytest.mark.skipif(not DEBIAN.is_dir(), reason="Debian's package dataset-fashion-mnist is not installed")
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (20, 28, 28)).astype(np.uint8)
 LABELS = (np.arange(20) % 10).astype(np.uint8)
@@ -91,9 +89,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("name", "contents", "message"), BROKEN.values(), ids=BROKEN)
-def test_files_that_do_not_fit_each_other(
-    data_folder: Path, name: str, contents: bytes, message: str
-) -> None:
+def test_files_that_do_not_fit_each_other(data_folder: Path, name: str, contents: bytes, message: str) -> None:
     put(data_folder, "")
     (data_folder / name).write_bytes(contents)
     with pytest.raises(DataError, match=message) as caught:
@@ -136,9 +132,7 @@ def test_fetched_files_are_checked(fetched: list[str]) -> None:
 
 @pytest.mark.parametrize("load", [data.mnist, data.fashion_mnist, data.cifar10, data.cifar100])
 def test_unknown_split(load) -> None:
-    with pytest.raises(
-        ArgumentError, match=r"split to be one of train, test, got 'tset'; did you mean 'test'"
-    ):
+    with pytest.raises(ArgumentError, match=r"split to be one of train, test, got 'tset'; did you mean 'test'"):
         load("tset")
 
 

@@ -175,9 +175,7 @@ def test_bad_arguments_are_refused_at_once(make, error: type[Exception], message
         make()
 
 
-@pytest.mark.parametrize(
-    "result", [lambda images: None, lambda images: images[1:], lambda images: images.tolist()]
-)
+@pytest.mark.parametrize("result", [lambda images: None, lambda images: images[1:], lambda images: images.tolist()])
 def test_a_transform_that_returns_something_else(result) -> None:
     loader = DataLoader(DATASET, 2, transform=lambda images, generator: result(images))
     with pytest.raises(ShapeError, match="the transform to return an array of 2 images"):

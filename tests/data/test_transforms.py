@@ -68,9 +68,7 @@ def test_compose_keeps_the_order() -> None:
     shared = generator()
     expected = normalize(flip(crop(IMAGES, shared), shared), shared)
     np.testing.assert_array_equal(Compose([crop, flip, normalize])(IMAGES, generator()), expected)
-    assert repr(Compose([crop, flip])) == (
-        "Compose([RandomCrop(padding=2, fill=0.0), RandomHorizontalFlip(p=0.5)])"
-    )
+    assert repr(Compose([crop, flip])) == ("Compose([RandomCrop(padding=2, fill=0.0), RandomHorizontalFlip(p=0.5)])")
 
 
 def test_the_originals_are_not_changed() -> None:

@@ -44,7 +44,9 @@ def test_bitwise(function, dtype: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "number", [2, 2.5, True, np.float64(2.5), np.float32(2.5), np.int64(2), np.float16(2)], ids=repr
+    "number",
+    [2, 2.5, True, np.float64(2.5), np.float32(2.5), np.int64(2), np.float16(2)],
+    ids=lambda value: type(value).__name__,
 )
 @pytest.mark.parametrize("function", ARITHMETIC, ids=lambda f: f.__name__)
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
@@ -269,7 +271,9 @@ def test_operands_without_meaning(call) -> None:
         call()
 
 
-@pytest.mark.parametrize("other", ["a", None, [1.0, 2.0], (1.0, 2.0), {1: 2}, 1j, object()], ids=repr)
+@pytest.mark.parametrize(
+    "other", ["a", None, [1.0, 2.0], (1.0, 2.0), {1: 2}, 1j, object()], ids=lambda value: type(value).__name__
+)
 @pytest.mark.parametrize(
     "function", [*ARITHMETIC, operator.matmul, operator.lt, operator.and_], ids=lambda f: f.__name__
 )

@@ -49,6 +49,12 @@ class Saved:
         self.version = version
         self.count = version.count
 
+    @property
+    def is_replaced(self) -> bool:
+        """Whether this is the value of a leaf that has another array now."""
+        leaf = self.edge
+        return isinstance(leaf, Leaf) and leaf.tensor is not None and leaf.tensor.data is not self.array
+
 
 class Node:
     """One recorded operation.
@@ -124,6 +130,15 @@ class Node:
                 )
             )
         for value in (*self.saved, self.output):
+            if isinstance(value, Saved) and value.is_replaced:
+                raise GraphError(
+                    explain(
+                        f"backward through {self.op.name!r}",
+                        "the leaf's data as they were in the forward pass",
+                        "a leaf whose data were replaced since",
+                        "call backward() first, or compute the result again",
+                    )
+                )
             if isinstance(value, Saved) and value.version.count != value.count:
                 raise GraphError(
                     explain(
