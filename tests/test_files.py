@@ -22,9 +22,14 @@ def test_a_finished_block_replaces_the_file(tmp_path: Path) -> None:
 def test_a_failing_block_leaves_the_old_file_and_no_temporary_one(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     path.write_text("old")
-    with pytest.raises(ValueError, match="in the middle"), atomic_writer(path) as file:
-        file.write(b"half")
-        raise ValueError("stopped in the middle")
+
+    def write_half() -> None:
+        with atomic_writer(path) as file:
+            file.write(b"half")
+            raise ValueError("stopped in the middle")
+
+    with pytest.raises(ValueError, match="in the middle"):
+        write_half()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
