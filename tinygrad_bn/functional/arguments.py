@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import ArgumentError, DTypeError, ShapeError, explain, unknown_choice
+from ..errors import ArgumentError, DeviceError, DTypeError, ShapeError, explain, unknown_choice
 from ..tensor import Tensor
 
 REDUCTIONS = ("none", "mean", "sum")
@@ -28,6 +28,14 @@ def check_parameter(where: str, what: str, value: Any, shape: tuple[int, ...], d
         raise ShapeError(explain(where, f"{what} of shape {shape}", str(value.shape)))
     if value.dtype != dtype and not (wider and value.dtype.itemsize > dtype.itemsize):
         raise DTypeError(explain(where, f"{what} of the input's dtype {dtype}", str(value.dtype), "use astype"))
+
+
+def check_devices(where: str, first: Tensor, *others: Tensor | None) -> None:
+    """Check that all operands live on the first one's device."""
+    for other in others:
+        if other is not None and other.device is not first.device:
+            devices = f"{first.device} and {other.device}"
+            raise DeviceError(explain(where, "operands on one device", devices, "move one with .to(...)"))
 
 
 def check_images(where: str, value: Any) -> tuple[Tensor, bool]:

@@ -10,7 +10,7 @@ from ..checks import as_index, as_pair
 from ..errors import ArgumentError, DTypeError, ShapeError, explain, unknown_choice
 from ..kernels.reference.convolution import output_length
 from ..tensor import Tensor
-from .arguments import check_floating, check_images, check_parameter
+from .arguments import check_devices, check_floating, check_images, check_parameter
 
 Size = int | tuple[int, int]
 
@@ -148,6 +148,7 @@ def conv_transpose2d(
             )
         )
     check_parameter(where, "bias", bias, (out_per_group * window.groups,), x.dtype)
+    check_devices(where, x, weight, bias)
     for d in (0, 1):
         if extra[d] >= max(window.stride[d], window.dilation[d]):
             raise ArgumentError(

@@ -12,7 +12,7 @@ from ..checks import as_index, check_probability, normalize_axis
 from ..errors import ArgumentError, DTypeError, ShapeError, explain, unknown_choice
 from ..kernels import kernels_of
 from ..tensor import Tensor
-from .arguments import REDUCTIONS, check_floating, check_parameter, reduce_loss
+from .arguments import REDUCTIONS, check_devices, check_floating, check_parameter, reduce_loss
 
 
 def softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> Tensor:
@@ -106,6 +106,7 @@ def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tenso
     goal = check_floating("mse_loss", "target", target)
     if x.shape != goal.shape:
         raise ShapeError(explain("mse_loss", f"a target of the input's shape {x.shape}", str(goal.shape)))
+    check_devices("mse_loss", x, goal)
     difference = x - goal
     return reduce_loss("mse_loss", difference * difference, reduction)
 
@@ -175,6 +176,7 @@ def _loss_arguments(
             explain(where, f"target of shape {wanted} for input of shape {x.shape}", str(target.shape), hint)
         )
     check_parameter(where, "weight", weight, (x.shape[1],), x.dtype)
+    check_devices(where, x, target, weight)
     return x, target, single
 
 

@@ -13,7 +13,7 @@ from ..checks import as_number, check_probability
 from ..errors import ArgumentError, ShapeError, explain
 from ..kernels import kernels_of
 from ..tensor import Tensor
-from .arguments import check_floating, check_parameter, no_inplace
+from .arguments import check_devices, check_floating, check_parameter, no_inplace
 
 
 def batch_norm(
@@ -54,6 +54,7 @@ def batch_norm(
         ("bias", bias),
     ):
         check_parameter("batch_norm", name, value, (x.shape[1],), x.dtype, wider=True)
+    check_devices("batch_norm", x, running_mean, running_var, weight, bias)
     if (running_mean is None) != (running_var is None):
         raise ArgumentError(explain("batch_norm", "both running_mean and running_var, or neither", "one of them"))
     eps, momentum = as_number("batch_norm", "eps", eps), as_number("batch_norm", "momentum", momentum)
