@@ -1,0 +1,128 @@
+"""Devices by name, and why one cannot be used."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+from stand_in import stand_in_device
+
+import tinygrad_bn as tg
+from tinygrad_bn import functional as F
+from tinygrad_bn.backend import available_devices, device, device_of, get_device, register_device, unavailable_reason
+from tinygrad_bn.errors import ArgumentError, DeviceError
+from tinygrad_bn.kernels import Kernels, kernels_of
+
+
+def test_the_cpu_is_always_there() -> None:
+    cpu = get_device("cpu")
+    assert get_device() is get_device(None) is get_device(cpu) is cpu
+    assert cpu.xp is np
+    assert available_devices()[0] == "cpu"
+    assert unavailable_reason("cpu") is None
+    assert str(cpu) == "cpu"
+    assert repr(cpu) == "Device('cpu')"
+
+
+def test_without_cupy_the_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    monkeypatch.setattr(device, "_devices", {"cpu": get_device("cpu")})
+    for name in ("cuda", "cuda:0", "cuda:3"):
+        with pytest.raises(
+            DeviceError, match=r"^in device 'cuda:\d': expected the package CuPy.*pip install 'tinygrad_bn\[cuda12\]'"
+        ):
+            get_device(name)
+    reason = unavailable_reason("cuda")
+    assert reason is not None
+    assert "CuPy" in reason
+    assert available_devices() == ["cpu"]
+    for call in (lambda: tg.ones(2).to("cuda"), lambda: tg.ones(2).cuda(), lambda: tg.ones(2, device="cuda")):
+        with pytest.raises(DeviceError, match="CuPy"):
+            call()
+
+
+class _Cupy:
+    """A CuPy as it behaves without a GPU, or with one."""
+
+    class cuda:  # noqa: N801
+        class runtime:  # noqa: N801
+            @staticmethod
+            def getDeviceCount() -> int:  # noqa: N802
+                return 1
+
+        available = False
+
+        @classmethod
+        def is_available(cls) -> bool:
+            return cls.available
+
+    ndarray = type("ndarray", (), {})
+    asnumpy = staticmethod(lambda array: array)
+
+
+def test_without_a_gpu_and_beyond_the_last_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cupy", _Cupy)
+    monkeypatch.setattr(device, "_devices", {"cpu": get_device("cpu")})
+    with pytest.raises(DeviceError, match=r"expected an NVIDIA GPU and its driver, got none"):
+        get_device("cuda")
+    monkeypatch.setattr(_Cupy.cuda, "available", True)
+    with pytest.raises(DeviceError, match=r"^in device 'cuda:1': expected an index below 1"):
+        get_device("cuda:1")
+    assert get_device("cuda") is get_device("cuda:0")
+    assert available_devices() == ["cpu", "cuda:0"]
+
+
+@pytest.mark.parametrize("name", ["gpu", "CUDA", "cuda:", "cuda:-1", "cuda:a", "", 0, 1.5, ["cpu"]])
+def test_unknown_names(name: object) -> None:
+    with pytest.raises(DeviceError, match=r"^in device: expected .+, got "):
+        get_device(name)
+
+
+def test_a_device_of_one_s_own() -> None:
+    made = stand_in_device("mine")
+    register_device(made)
+    try:
+        assert get_device("mine") is made
+        assert "mine" in available_devices()
+        assert device_of(made.from_host(np.ones(2))) is made
+        assert tg.ones(2, device="mine").device is tg.ones(2).to(made).device is made
+    finally:
+        del device._devices["mine"]
+
+
+def test_device_of_arrays() -> None:
+    assert device_of(np.ones(2)) is get_device("cpu")
+    for value in (1.0, [1.0], None, np.float64(1.0), "text"):
+        assert device_of(value) is None
+
+
+def test_kernels_of_a_device_are_made_once() -> None:
+    made = stand_in_device()
+    kernels = kernels_of(made)
+    assert isinstance(kernels, Kernels)
+    assert kernels is kernels_of(made)
+    assert kernels.xp is made.xp
+
+
+def test_an_unknown_provider_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TINYGRAD_BN_KERNELS", "referense")
+    with pytest.raises(ArgumentError, match=r"TINYGRAD_BN_KERNELS.*did you mean 'reference'"):
+        kernels_of(stand_in_device())
+
+
+def test_training_on_every_device_there_is(device: str) -> None:
+    """A forward and a backward pass on each device, against the CPU."""
+    results = {}
+    for where in ("cpu", device):
+        tg.manual_seed(0)
+        x = tg.randn(4, 3, 8, 8).to(where)
+        weight, gamma = (tg.randn(5, 3, 3, 3).to(where), tg.ones(5).to(where))
+        for w in (weight, gamma):
+            w.requires_grad_()
+        y = F.max_pool2d(F.tanh(F.batch_norm(F.conv2d(x, weight), None, None, gamma, training=True)), 2)
+        loss = F.cross_entropy(y.mean(axis=(2, 3)), tg.tensor([0, 1, 2, 3], dtype="int64").to(where))
+        loss.backward()
+        results[where] = [t.numpy() for t in (y, loss, weight.grad, gamma.grad)]
+    for a, b in zip(results[device], results["cpu"], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
