@@ -61,7 +61,7 @@ class LossKernels:
         total = target.sum(axis=1, keepdims=True)
         # A target that counts nothing gets no gradient, also where the mean over no targets at all divides by 0.
         counted = self.xp.where((target != 0).any(axis=1, keepdims=True), spread, 0.0)
-        return (self.xp.exp(log_probability) * total - target) * counted, -log_probability * spread
+        return (self.xp.exp(log_probability) * total - target) * counted, -log_probability * counted
 
     def _weighted(self, target: Any, log_probability: Any) -> Any:
         return self.xp.where(target == 0, 0.0, target * log_probability)
