@@ -31,7 +31,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
 
 @st.composite
 def batch_norms(draw: st.DrawFn, evaluation: bool) -> Drawn:
-    shape = (draw(st.integers(2, 5)), draw(st.integers(1, 4)), *draw(st.sampled_from([(), (2, 3), (1, 1), (4, 1)])))
+    shape = (draw(st.integers(4, 6)), draw(st.integers(1, 4)), *draw(st.sampled_from([(), (2, 3), (1, 1), (4, 1)])))
     rng = np.random.default_rng(draw(st.integers(0, 1000)))
     eps = draw(st.sampled_from([1e-5, 0.1, 2.0]))
     channel = (shape[1],)
