@@ -126,3 +126,21 @@ def test_overflow_gives_infinity_without_a_warning() -> None:
     F.batch_norm(tg.tensor([[-60000.0], [60000.0]], dtype="float16"), mean, variance, training=True, momentum=1.0)
     assert np.isinf(variance.item())
     assert np.isinf(np.asarray(tg.tensor([1e10]), dtype="float16")).all()
+
+
+def test_infinite_values_pass_through_the_functions_silently() -> None:
+    """Also through what is computed beside the graph: running averages, class weights, masks."""
+    mean, variance = tg.zeros(1), tg.ones(1)
+    for batch in ([[np.inf], [1.0]], [[-np.inf], [1.0]], [[1e30], [-1e30]], [[np.nan], [0.0]]):
+        F.batch_norm(tg.tensor(batch), mean, variance, training=True)
+    assert np.isnan(mean.item())
+    labels = tg.tensor([0, 1], dtype="int64")
+    losses = F.cross_entropy(tg.zeros(2, 2), labels, tg.tensor([np.inf, 1.0]), reduction="none")
+    assert losses.tolist() == pytest.approx([np.inf, np.log(2.0)])
+    half = tg.tensor([60000.0, 60000.0], dtype="float16")
+    F.cross_entropy(tg.zeros(2, 2, dtype="float16"), labels, half)
+    F.dropout(tg.ones(100_000, dtype="float16"), 1 - 1e-5)
+    assert np.isinf(F.rrelu(-tg.ones(5, dtype="float16"), 1e6, 1e7, training=True).numpy()).all()
+    x = tg.ones(1, dtype="float16", requires_grad=True)
+    (x * 1.0).backward([1e10])
+    assert np.isinf(x.grad.item())

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from .. import ops
 from ..autograd import apply
 from ..backend import default_generator
@@ -135,7 +137,8 @@ def rrelu(
         raise ArgumentError(explain("rrelu", "lower <= upper", f"{lower} and {upper}"))
     if not training:
         return _activation("leaky_relu", x, negative_slope=(lower + upper) / 2)
-    slopes = x.device.from_host(default_generator.uniform(x.shape, lower, upper).astype(x.dtype))
+    with np.errstate(over="ignore"):  # of float16
+        slopes = x.device.from_host(default_generator.uniform(x.shape, lower, upper).astype(x.dtype))
     result: Tensor = apply(ops.ParametricReLU(), x, x.wrap(slopes))
     return result
 

@@ -191,7 +191,8 @@ def _class_weights(
 ) -> tuple[Tensor, Tensor]:
     check_classes(where, target, classes, as_index(where, "ignore_index", ignore_index))
     kernels = kernels_of(x.device)
-    spread, totals = kernels.class_weights(
-        target.data, classes, None if weight is None else weight.data, ignore_index, smoothing, x.dtype
-    )
+    with np.errstate(all="ignore"):
+        spread, totals = kernels.class_weights(
+            target.data, classes, None if weight is None else weight.data, ignore_index, smoothing, x.dtype
+        )
     return x.wrap(spread), x.wrap(totals).sum()

@@ -99,7 +99,7 @@ def _train(
     if running_mean is not None and running_var is not None:
         kernels = kernels_of(x.device)
         mean, variance = op.statistics
-        with np.errstate(over="ignore"):  # infinity is a value like any other, in float16 a near one
+        with np.errstate(all="ignore"):  # infinities and NaN are values like any other
             for running, new in ((running_mean, mean), (running_var, variance * (count / (count - 1)))):
                 kernels.blend(running.data, new, momentum)
                 running.version.count += 1
@@ -118,6 +118,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
         return x
     keep = default_generator.uniform(x.shape) >= p
     scale = 0.0 if math.isclose(p, 1.0) else 1.0 / (1.0 - p)
-    mask = x.device.from_host((keep * scale).astype(x.dtype))
+    with np.errstate(over="ignore"):  # of float16
+        mask = x.device.from_host((keep * scale).astype(x.dtype))
     result: Tensor = apply(ops.Dropout(mask), x)
     return result

@@ -46,8 +46,10 @@ class LossKernels:
         one_hot = xp.arange(classes).reshape(shape) == xp.expand_dims(target, 1)
         per_class = xp.ones(shape, dtype=dtype) if weight is None else weight.reshape(shape)
         counted = xp.expand_dims(target != ignore_index, 1)
-        own = one_hot * per_class * counted
-        spread = (1.0 - smoothing) * own + (smoothing / classes) * (per_class * counted) if smoothing else own
+        own = xp.where(one_hot & counted, per_class, 0.0)
+        spread = own
+        if smoothing:
+            spread = (1.0 - smoothing) * own + (smoothing / classes) * xp.where(counted, per_class, 0.0)
         return spread.astype(dtype), own.sum(axis=1).astype(dtype)
 
     def cross_entropy(self, x: Any, target: Any) -> Any:
