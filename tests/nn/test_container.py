@@ -44,6 +44,28 @@ def test_module_list() -> None:
     assert len(parts[:2]) == 2
 
 
+def test_what_is_appended_to_a_slice_replaces_nothing() -> None:
+    net = nn.Sequential(*(nn.Tanh() for _ in range(4)))
+    part = net[2:4].append(nn.ReLU())
+    assert [type(m).__name__ for m in part] == ["Tanh", "Tanh", "ReLU"]
+    assert [name for name, _ in part.named_children()] == ["2", "3", "4"]
+    named = nn.Sequential({"1": nn.Tanh()}).append(nn.ReLU()).append(nn.ELU())
+    assert [(name, type(m).__name__) for name, m in named.named_children()] == [
+        ("1", "Tanh"),
+        ("2", "ReLU"),
+        ("3", "ELU"),
+    ]
+    assert len(net) == 4
+
+
+def test_a_slice_of_a_list_is_numbered_from_0() -> None:
+    parts = nn.ModuleList(nn.Linear(1, n) for n in (1, 2, 3, 4))
+    tail = parts[2:]
+    assert [(name, m.out_features) for name, m in tail.named_children()] == [("0", 3), ("1", 4)]
+    assert [m.out_features for m in tail.append(nn.Linear(1, 5))] == [3, 4, 5]
+    assert parts[2]._scope_name == "2"  # drawings of the whole list are as before
+
+
 def test_repr_is_pytorchs() -> None:
     torch = pytest.importorskip("torch")
 

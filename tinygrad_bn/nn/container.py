@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Self, overload
+from itertools import count
+from typing import Any, ClassVar, Self, overload
 
 from ..checks import as_index
 from ..errors import OutOfBoundsError, explain
@@ -12,6 +13,9 @@ from .module import Module, check_module
 
 class _Indexed(Module):
     """Children in an order, reached by position."""
+
+    keeps_names: ClassVar[bool]
+    """Whether the children of a slice are called as before; otherwise they are numbered from 0, as in PyTorch."""
 
     def __len__(self) -> int:
         return len(self._modules)
@@ -25,15 +29,21 @@ class _Indexed(Module):
     def __getitem__(self, index: slice) -> Self: ...
     def __getitem__(self, index: int | slice) -> Module | Self:
         if isinstance(index, slice):
-            return self._sliced(dict(list(self.named_children())[index]))
+            return self._sliced(index)
         return list(self.children())[self._position(index)]
 
     def __setitem__(self, index: int, module: Module) -> None:
         name = list(self._modules)[self._position(index)]
         self.add_module(name, check_module(type(self).__name__, module))
 
-    def _sliced(self, children: Mapping[str, Module]) -> Self:
-        raise NotImplementedError
+    def _sliced(self, index: slice) -> Self:
+        part: Any = Sequential() if self.keeps_names else ModuleList()
+        chosen = list(self.named_children())[index]
+        if not self.keeps_names:
+            chosen = [(str(position), child) for position, (_, child) in enumerate(chosen)]
+        part._modules.update(chosen)  # not add_module: in drawings the children keep the names they have
+        part.training = self.training
+        return part  # type: ignore[no-any-return]
 
     def _position(self, index: int) -> int:
         position = as_index(type(self).__name__, "the position", index)
@@ -44,8 +54,9 @@ class _Indexed(Module):
         return position
 
     def append(self, module: Module) -> Self:
-        """Add a module at the end; returns the container."""
-        self.add_module(str(len(self)), check_module(type(self).__name__, module))
+        """Add a module at the end, named by the first free number from the length on; returns the container."""
+        name = next(str(number) for number in count(len(self)) if str(number) not in self._modules)
+        self.add_module(name, check_module(type(self).__name__, module))
         return self
 
     def extend(self, modules: Iterable[Module]) -> Self:
@@ -61,7 +72,7 @@ class Sequential(_Indexed):
     Args:
         modules: the modules, named "0", "1", ...; or one mapping from names to modules.
 
-    Slicing gives a Sequential of the same modules, which keep the names they have in drawings.
+    Slicing gives a Sequential of the same modules under the same names.
 
     >>> from tinygrad_bn import nn
     >>> nn.Sequential(nn.Linear(4, 8), nn.Tanh())
@@ -70,6 +81,8 @@ class Sequential(_Indexed):
       (1): Tanh()
     )
     """
+
+    keeps_names = True
 
     def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
         super().__init__()
@@ -86,12 +99,6 @@ class Sequential(_Indexed):
             input = module(input)
         return input
 
-    def _sliced(self, children: Mapping[str, Module]) -> Self:
-        part = Sequential()
-        part._modules.update(children)
-        part.training = self.training
-        return part  # type: ignore[return-value]
-
 
 class ModuleList(_Indexed):
     """Modules in a list, for a `forward` that goes through them itself.
@@ -99,6 +106,8 @@ class ModuleList(_Indexed):
     Args:
         modules: the modules.
     """
+
+    keeps_names = False
 
     def __init__(self, modules: Iterable[Module] = ()) -> None:
         super().__init__()
@@ -114,9 +123,3 @@ class ModuleList(_Indexed):
         super()._set_scope_name(name)
         for position, child in self.named_children():
             child._set_scope_name(f"{name}/{position}")
-
-    def _sliced(self, children: Mapping[str, Module]) -> Self:
-        part = ModuleList()
-        part._modules.update(children)
-        part.training = self.training
-        return part  # type: ignore[return-value]
