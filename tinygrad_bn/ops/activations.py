@@ -146,17 +146,6 @@ _EXPANSIONS: dict[str, Callable[..., Any]] = {
     "identity": lambda x: x.alias(),
 }
 
-# The slopes that need the output only, so that the input need not be kept.
-_SLOPES: dict[str, Callable[..., Any]] = {
-    "tanh": lambda y: 1.0 - y * y,
-    "lecun_tanh": lambda y: LECUN_RATE * (LECUN_SCALE - y * y / LECUN_SCALE),
-    "shifted_tanh": lambda y, shift: 1.0 - y * y,
-    "softsign": lambda y: (1.0 - y.abs()) ** 2,
-    "sigmoid": lambda y: y * (1.0 - y),
-    "relu": lambda y: y > 0,
-    "identity": lambda y: 1.0,
-}
-
 
 class Activation(FusedOp):
     """One of the activation functions of a single input.
@@ -169,22 +158,23 @@ class Activation(FusedOp):
     def __init__(self, name: str, parameters: dict[str, Any]) -> None:
         self.name = name
         self.parameters = parameters
-        self.uses_output = FORMULAS[name].uses == "output"
+        self.formula = FORMULAS[name]
         self.is_view = name == "identity"
 
     def forward(self, kernels: Any, x: Any) -> Any:
         return kernels.activation(self.name, x, self.parameters)
 
     def retained_inputs(self) -> Sequence[int]:
-        return () if self.uses_output else (0,)
+        return (0,) if self.formula.uses == "input" else ()
 
     def retains_output(self) -> bool:
-        return self.uses_output
+        return self.formula.uses == "output"
 
     def backward(self, grad: Any, inputs: Sequence[Any], output: Any) -> Sequence[Any]:
-        if self.uses_output:
-            return (grad * _SLOPES[self.name](output, **self.parameters),)
-        return super().backward(grad, inputs, output)
+        if self.formula.uses == "input":
+            return super().backward(grad, inputs, output)
+        # A slope that needs the output only is plain arithmetic: it serves Tensors as it serves arrays.
+        return (grad * self.formula.slope(None, None, output, **self.parameters),)
 
     def backward_arrays(self, kernels: Any, grad: Any, inputs: Sequence[Any], output: Any) -> Sequence[Any]:
         return (kernels.activation_grad(self.name, grad, inputs[0], output, self.parameters),)

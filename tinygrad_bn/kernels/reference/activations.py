@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from .precision import in_float32
 from .special import erf
 
 LECUN_SCALE, LECUN_RATE = 1.7159, 2.0 / 3.0  # LeCun et al. 1998, "Efficient BackProp"
@@ -18,7 +19,7 @@ SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et 
 
 
 class Formula(NamedTuple):
-    """An activation's value and slope; `uses` is "input", "output" or "both"."""
+    """An activation's value and slope; `uses` is "input", "output" or "nothing"."""
 
     value: Callable[..., Any]
     slope: Callable[..., Any]
@@ -90,7 +91,7 @@ FORMULAS: dict[str, Formula] = {
     ),
     "softsign": Formula(
         value=lambda xp, x: x / (1.0 + xp.abs(x)),
-        slope=lambda xp, x, y: (1.0 - xp.abs(y)) ** 2,
+        slope=lambda xp, x, y: (1.0 - abs(y)) ** 2,
         uses="output",
     ),
     "sigmoid": Formula(
@@ -172,7 +173,7 @@ FORMULAS: dict[str, Formula] = {
     "identity": Formula(
         value=lambda xp, x: x,
         slope=lambda xp, x, y: 1.0,
-        uses="output",
+        uses="nothing",
     ),
 }
 
@@ -182,17 +183,14 @@ class ActivationKernels:
 
     xp: Any
 
+    @in_float32
     def activation(self, name: str, x: Any, parameters: dict[str, Any]) -> Any:
-        """Return the activation of that name, of x, in x's dtype; float16 is computed in float32."""
-        if x.dtype == self.xp.float16 and name != "identity":  # which is x itself
-            return self.activation(name, x.astype("float32"), parameters).astype("float16")
+        """Return the activation of that name, of x, in x's dtype."""
         return FORMULAS[name].value(self.xp, x, **parameters)
 
+    @in_float32
     def activation_grad(self, name: str, grad: Any, x: Any, y: Any, parameters: dict[str, Any]) -> Any:
         """Return grad times the slope; x or y may be None where the formula does not use it."""
-        if grad.dtype == self.xp.float16:
-            grad, x, y = (a if a is None else a.astype("float32") for a in (grad, x, y))
-            return self.activation_grad(name, grad, x, y, parameters).astype("float16")
         return (grad * FORMULAS[name].slope(self.xp, x, y, **parameters)).astype(grad.dtype)
 
     def parametric_relu(self, x: Any, weight: Any) -> Any:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .precision import in_float32
 from .windows import Pair, channels_first, channels_last, windows
 
 Padding = tuple[Pair, Pair]
@@ -38,16 +39,15 @@ class ConvolutionKernels:
 
     xp: Any
 
+    @in_float32
     def conv2d(self, x: Any, weight: Any, stride: Pair, padding: Padding, dilation: Pair, groups: int) -> Any:
         """Correlate x (N, C, H, W) with weight (O, C/groups, KH, KW); returns (N, O, OH, OW)."""
-        if x.dtype == self.xp.float16:
-            wide = self.conv2d(x.astype("float32"), weight.astype("float32"), stride, padding, dilation, groups)
-            return wide.astype("float16")
         (top, bottom), (left, right) = padding
         height, width = x.shape[2] + top + bottom, x.shape[3] + left + right
         spread = self._spread(x, (height, width), (top, left), (1, 1))
         return self._correlate(spread, weight, stride, dilation, groups)
 
+    @in_float32
     def conv2d_input_grad(
         self,
         grad: Any,
@@ -59,17 +59,6 @@ class ConvolutionKernels:
         groups: int,
     ) -> Any:
         """Return the gradient (N, C, *input_size) from the output's gradient (N, O, OH, OW)."""
-        if grad.dtype == self.xp.float16:
-            wide = self.conv2d_input_grad(
-                grad.astype("float32"),
-                weight.astype("float32"),
-                input_size,
-                stride,
-                padding,
-                dilation,
-                groups,
-            )
-            return wide.astype("float16")
         out_channels, in_per_group, *kernel = weight.shape
         reach = (dilation[0] * (kernel[0] - 1), dilation[1] * (kernel[1] - 1))
         size = (input_size[0] + reach[0], input_size[1] + reach[1])
@@ -79,6 +68,7 @@ class ConvolutionKernels:
         turned = turned.swapaxes(1, 2).reshape(groups * in_per_group, out_channels // groups, *kernel)
         return self._correlate(spread, turned, (1, 1), dilation, groups)
 
+    @in_float32
     def conv2d_weight_grad(
         self,
         x: Any,
@@ -91,11 +81,6 @@ class ConvolutionKernels:
     ) -> Any:
         """Return the gradient (O, C/groups, KH, KW) from the input and the output's gradient."""
         xp = self.xp
-        if x.dtype == xp.float16:
-            wide = self.conv2d_weight_grad(
-                x.astype("float32"), grad.astype("float32"), kernel, stride, padding, dilation, groups
-            )
-            return wide.astype("float16")
         (top, bottom), (left, right) = padding
         size = (x.shape[2] + top + bottom, x.shape[3] + left + right)
         spread = self._spread(x, size, (top, left), (1, 1))

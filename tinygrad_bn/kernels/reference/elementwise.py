@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .precision import in_float32
 from .special import erf
 
 
@@ -68,9 +69,7 @@ class ElementwiseKernels:
     def copy(self, x: Any) -> Any:
         return x.copy(order="K")  # the memory order of x
 
+    @in_float32
     def matmul(self, a: Any, b: Any) -> Any:
-        """Multiply matrices (..., M, K) @ (..., K, N); float16 is multiplied in float32."""
-        if a.dtype == b.dtype == self.xp.float16:
-            # NumPy has no BLAS for float16 and would add up in half precision.
-            return self.xp.matmul(a.astype("float32"), b.astype("float32")).astype("float16")
+        """Multiply matrices (..., M, K) @ (..., K, N)."""
         return self.xp.matmul(a, b)

@@ -4,28 +4,35 @@ from __future__ import annotations
 
 from typing import Any
 
+from .precision import in_float32
+
 
 class LossKernels:
     """The maximum is taken out before the exponential, so that large logits do not overflow."""
 
     xp: Any
 
+    @in_float32
     def softmax(self, x: Any, axis: int) -> Any:
         exponential = self.xp.exp(x - x.max(axis=axis, keepdims=True))
         return exponential / exponential.sum(axis=axis, keepdims=True)
 
+    @in_float32
     def softmax_grad(self, grad: Any, output: Any, axis: int) -> Any:
         """Return p * (grad - sum(grad * p))."""
         return output * (grad - (grad * output).sum(axis=axis, keepdims=True))
 
+    @in_float32
     def log_softmax(self, x: Any, axis: int) -> Any:
         shifted = x - x.max(axis=axis, keepdims=True)
         return shifted - self.xp.log(self.xp.exp(shifted).sum(axis=axis, keepdims=True))
 
+    @in_float32
     def log_softmax_grad(self, grad: Any, output: Any, axis: int) -> Any:
         """Return grad - softmax * sum(grad)."""
         return grad - self.xp.exp(output) * grad.sum(axis=axis, keepdims=True)
 
+    @in_float32
     def logsumexp(self, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
         """Return log(sum(exp(x))); a slice whose maximum is infinite gives that maximum."""
         highest = x.max(axis=axes, keepdims=True)
@@ -52,10 +59,12 @@ class LossKernels:
             spread = (1.0 - smoothing) * own + (smoothing / classes) * xp.where(counted, per_class, 0.0)
         return spread.astype(dtype), own.sum(axis=1).astype(dtype)
 
+    @in_float32
     def cross_entropy(self, x: Any, target: Any) -> Any:
         """Return -sum over axis 1 of target * log_softmax(x); a target of 0 counts nothing, even of -inf."""
         return -self._weighted(target, self.log_softmax(x, 1)).sum(axis=1)
 
+    @in_float32
     def cross_entropy_grad(self, grad: Any, x: Any, target: Any) -> tuple[Any, Any]:
         """Return the gradients of x, (softmax * sum(target) - target) * grad, and of target, -log p * grad."""
         log_probability = self.log_softmax(x, 1)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
+
+from .precision import in_float32
 
 
 class ReductionKernels:
@@ -10,20 +13,15 @@ class ReductionKernels:
 
     xp: Any
 
+    @in_float32
     def sum(self, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
-        """Sum over axes; float16 is added up in float32."""
-        if x.dtype == self.xp.float16:
-            return self.xp.sum(x, axis=axes, keepdims=keepdims, dtype="float32").astype("float16")
+        """Sum over axes."""
         return self.xp.sum(x, axis=axes, keepdims=keepdims)
 
+    @in_float32
     def mean(self, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
-        """Mean over axes; float16 is added up in float32."""
-        count = 1
-        for axis in axes:
-            count *= x.shape[axis]
-        if x.dtype == self.xp.float16:
-            total = self.xp.sum(x, axis=axes, keepdims=keepdims, dtype="float32")
-            return (total / count).astype("float16")
+        """Mean over axes."""
+        count = math.prod(x.shape[axis] for axis in axes)
         return self.xp.sum(x, axis=axes, keepdims=keepdims) / count
 
     def any(self, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
