@@ -42,7 +42,7 @@ def test_numbers() -> None:
     assert whole.flops == sum(r.flops for r in leaves)
     assert whole.saved_bytes == sum(r.saved_bytes for r in leaves)
     assert summary["0"].flops == conv.flops + norm.flops + act.flops
-    with pytest.raises(DTypeError, match="a Tensor, a tuple of them, or a shape, got int"):
+    with pytest.raises(DTypeError, match=r"a Tensor, a tuple of them, or a shape such as .*, got 3"):
         net().summary(3)
     with pytest.raises(ArgumentError, match=r"did you mean '0\.conv'"):
         summary["0.con"]
@@ -133,3 +133,43 @@ def test_several_inputs_and_outputs() -> None:
 def test_large_models_are_counted_without_trouble() -> None:
     summary = nn.build_model("resnet110", width=1).summary((1, 3, 8, 8))
     assert summary[""].parameters == sum(p.size for p in nn.build_model("resnet110", width=1).parameters())
+
+
+def test_what_was_computed_before_counts_nowhere() -> None:
+    x = tg.ones(2, 3, requires_grad=True)
+    layer = nn.Linear(3, 4)
+    assert layer.summary(x * 2)[""] == layer.summary((2, 3))[""]
+    assert x.grad is None
+
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = x.sum() * 2  # an ordinary attribute with a graph of its own
+
+        def forward(self, input: tg.Tensor) -> tg.Tensor:
+            return input * self.scale
+
+    assert Scaled().summary((2, 3))[""].flops == 6
+
+
+def test_modules_in_a_plain_list_belong_to_the_module_that_calls_them() -> None:
+    class Hiding(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Sequential(nn.Tanh())
+            self.hidden = [nn.Sequential(nn.Linear(3, 4))]
+
+        def forward(self, input: tg.Tensor) -> Any:
+            return self.inner(self.hidden[0](input))
+
+    summary = nn.Sequential(Hiding()).summary((2, 3))
+    linear = nn.Linear(3, 4).summary((2, 3))[""].flops
+    assert [row.name for row in summary.rows] == ["", "0", "0.inner", "0.inner.0"]
+    assert summary["0"].flops == linear + summary["0.inner"].flops
+    assert summary["0.inner"].flops == summary["0.inner.0"].flops > 0
+
+
+@pytest.mark.parametrize("input", ["shape", {"shape": 3}, (1.5, 2), None])
+def test_an_input_that_is_none(input: Any) -> None:
+    with pytest.raises(DTypeError, match="in summary: expected"):
+        nn.Tanh().summary(input)

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..autograd import Node, Saved, current_scope, enable_grad, trace
-from ..checks import as_shape
-from ..creation import zeros
-from ..errors import DTypeError, explain, unknown_choice
+from ..errors import unknown_choice
 from ..tensor import Tensor
 from .module import Module
-from .undisturbed import undisturbed
+from .undisturbed import example_inputs, undisturbed
 
 Shape = tuple[int, ...]
 
@@ -89,7 +87,7 @@ class Summary:
 
 def summarize(module: Module, input: Tensor | tuple[Any, ...]) -> Summary:
     """Return the summary of a module; see `Module.summary`."""
-    inputs = _inputs(module, input)
+    inputs = example_inputs("summary", module, input)
     # A module that is used in two places has one row, under its first name.
     rows = {name: ModuleRow(name, type(part).__name__) for name, part in module.named_modules()}
     row_of_scope: dict[str, ModuleRow] = {}
@@ -97,31 +95,17 @@ def summarize(module: Module, input: Tensor | tuple[Any, ...]) -> Summary:
         for name, part in module.named_modules():
             _watch(part, rows[name], row_of_scope)
         output = module(*inputs)
-    constant = {id(_owner(t.data)) for t in (*module.parameters(), *module.buffers(), *inputs)}
+    constant = {id(_owner(t.data)) for t in (*module.parameters(), *module.buffers(), *_tensors(inputs))}
     for node in _nodes_below(output):
         shapes = [() if edge is None else edge.shape for edge in node.edges]
         flops, kept = node.op.flops(shapes, node.shape), _kept_bytes(node, constant)
-        name = row_of_scope[node.scope].name
-        for row in (rows[ancestor] for ancestor in _with_ancestors(name)):
+        for row in (rows[name] for name in _names_of_scope(node.scope, row_of_scope)):
             row.flops += flops
             row.saved_bytes += kept
     for name, part in module.named_modules():
         rows[name].parameters = sum(p.size for p in part.parameters())
         rows[name].trainable = sum(p.size for p in part.parameters() if p.requires_grad)
     return Summary(list(rows.values()))
-
-
-def _inputs(module: Module, input: Tensor | tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the arguments of the forward pass; a shape becomes zeros of the parameters' dtype and device."""
-    if isinstance(input, Tensor):
-        return (input,)
-    if not isinstance(input, tuple | list):
-        raise DTypeError(explain("summary", "a Tensor, a tuple of them, or a shape", type(input).__name__))
-    if any(isinstance(part, Tensor) for part in input):
-        return tuple(input)
-    like = next(module.parameters(), None)
-    shape = as_shape("summary", (input,))
-    return (zeros(shape) if like is None else zeros(shape, dtype=like.dtype, device=like.device),)
 
 
 def _watch(part: Module, row: ModuleRow, row_of_scope: dict[str, ModuleRow]) -> None:
@@ -142,7 +126,7 @@ def _watch(part: Module, row: ModuleRow, row_of_scope: dict[str, ModuleRow]) -> 
 def _nodes_below(output: Any) -> list[Node]:
     """Return every operation that an output (a tensor, or several in a tuple, list or mapping) was computed by."""
     values = output.values() if isinstance(output, dict) else output if isinstance(output, tuple | list) else (output,)
-    pending = [value._node for value in values if isinstance(value, Tensor) and value._node is not None]
+    pending = [tensor._node for tensor in _tensors(values) if tensor._node is not None]
     found = {node.index: node for node in pending}
     while pending:
         for edge in pending.pop().edges:
@@ -150,6 +134,10 @@ def _nodes_below(output: Any) -> list[Node]:
                 found[edge.index] = edge
                 pending.append(edge)
     return [found[index] for index in sorted(found)]
+
+
+def _tensors(values: Iterable[Any]) -> list[Tensor]:
+    return [value for value in values if isinstance(value, Tensor)]
 
 
 def _kept_bytes(node: Node, counted: set[int]) -> int:
@@ -172,8 +160,17 @@ def _owner(array: Any) -> Any:
     return array
 
 
-def _with_ancestors(name: str) -> Iterable[str]:
-    """Yield a dotted name and those of the modules that it lies inside of, the whole ("") last."""
+def _names_of_scope(scope: str, row_of_scope: dict[str, ModuleRow]) -> Iterable[str]:
+    """Yield the dotted names of the modules that a scope lies inside of, the innermost first, the whole ("") last.
+
+    Modules that are no children, as those in a plain Python list, have no row, so their scopes are unknown and belong
+    to the next scope outside. What lies outside of the whole was computed before the pass and counts nowhere.
+    """
+    while scope and scope not in row_of_scope:
+        scope = scope.rpartition("/")[0]
+    if not scope:
+        return
+    name = row_of_scope[scope].name
     while name:
         yield name
         name = name.rpartition(".")[0]

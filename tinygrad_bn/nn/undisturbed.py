@@ -7,6 +7,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..backend import default_generator
+from ..checks import as_shape
+from ..creation import zeros
+from ..errors import DTypeError, explain
+from ..tensor import Tensor
 from .module import Module
 
 
@@ -42,6 +46,35 @@ def undisturbed(module: Module) -> Iterator[Module]:
             if not (buffer.data == values).all():
                 buffer.assign_(values)
         default_generator.set_state(random_state)
+
+
+def example_inputs(where: str, model: Any, input: Any) -> list[Any]:
+    """Return the arguments of a pass that is only looked at: tensors of their own, with no graph behind them.
+
+    Args:
+        where: who asks, for the error's message.
+        model: a module, or any function of tensors.
+        input: a Tensor; a tuple or list of arguments with a Tensor among them; or the shape of one input, which
+            becomes zeros in the dtype and on the device of the module's parameters.
+
+    Raises:
+        DTypeError: the input is none of these.
+    """
+    given = [input] if isinstance(input, Tensor) else input
+    if not isinstance(given, tuple | list):
+        expected = "a Tensor, a tuple of them, or a shape such as (1, 3, 32, 32)"
+        raise DTypeError(explain(where, expected, repr(input)[:80]))
+    if any(isinstance(part, Tensor) for part in given):
+        return [_without_graph(part) if isinstance(part, Tensor) else part for part in given]
+    shape = as_shape(where, (given,), minimum=0)
+    like = next(model.parameters(), None) if isinstance(model, Module) else None
+    return [zeros(shape) if like is None else zeros(shape, dtype=like.dtype, device=like.device)]
+
+
+def _without_graph(tensor: Tensor) -> Tensor:
+    result = tensor.detach()
+    result.name = tensor.name
+    return result
 
 
 def _no_hooks() -> dict[int, Any]:

@@ -6,13 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-
 from ..autograd import no_grad, trace
 from ..backend import default_generator
-from ..checks import as_shape
-from ..errors import ArgumentError, DTypeError, explain
+from ..errors import DTypeError, explain
 from ..nn import Module, undisturbed
+from ..nn.undisturbed import example_inputs
 from ..tensor import Tensor
 from .operations import names_to_open
 from .records import GraphRecord, Role
@@ -45,11 +43,14 @@ def record_model(
         title: what to call the drawing; by default the model's class.
 
     Raises:
-        ArgumentError: the input is none of these, or an unknown operation shall be opened.
-        DTypeError: the model returns no Tensor.
+        ArgumentError: an unknown operation shall be opened.
+        DTypeError: the input is none of these, or the model returns no Tensor.
     """
     opened = names_to_open(expand)
-    inputs = _as_inputs(model, input)
+    inputs = example_inputs("draw", model, input)
+    for number, argument in enumerate(inputs):
+        if isinstance(argument, Tensor):
+            argument.name = argument.name or ("input" if len(inputs) == 1 else f"input {number}")
     with _as_it_is(model), no_grad(), trace():
         results = _tensors_in(model(*inputs))
     if not results:
@@ -82,33 +83,6 @@ def _as_it_is(model: Model) -> Iterator[None]:
             version.count = count
 
 
-def _as_inputs(model: Model, input: Any) -> list[Tensor]:
-    """Return the input as Tensors of their own, with no graph behind them."""
-    if isinstance(input, Tensor):
-        given = [input]
-    elif isinstance(input, tuple | list) and input and all(isinstance(i, Tensor) for i in input):
-        given = list(input)
-    elif isinstance(input, tuple | list) and all(isinstance(n, int | np.integer) for n in input):
-        given = [_zeros(model, as_shape("draw", input))]
-    else:
-        expected = "an input: a Tensor, a tuple of Tensors, or a shape such as (1, 3, 32, 32)"
-        raise ArgumentError(explain("draw", expected, repr(input)[:80]))
-    inputs = []
-    for number, tensor in enumerate(given):
-        own = tensor.detach()
-        own.name = tensor.name or ("input" if len(given) == 1 else f"input {number}")
-        inputs.append(own)
-    return inputs
-
-
-def _zeros(model: Model, shape: tuple[int, ...]) -> Tensor:
-    """Return zeros in the dtype and on the device of the model's parameters."""
-    like = next(iter(model.parameters()), None) if isinstance(model, Module) else None
-    if like is None:
-        return Tensor(np.zeros(shape, dtype="float32"))
-    return Tensor(np.zeros(shape, dtype=like.dtype), device=like.device)
-
-
 def _tensors_in(value: Any) -> list[Tensor]:
     """Return the Tensors in nested lists, tuples and dicts, in order."""
     found: list[Tensor] = []
@@ -124,9 +98,9 @@ def _tensors_in(value: Any) -> list[Tensor]:
     return found
 
 
-def _names(model: Model, inputs: list[Tensor]) -> Names:
+def _names(model: Model, inputs: list[Any]) -> Names:
     names = Names()
-    labelled = [(Role.INPUT, tensor.name or "input", tensor) for tensor in inputs]
+    labelled = [(Role.INPUT, argument.name or "input", argument) for argument in inputs if isinstance(argument, Tensor)]
     if isinstance(model, Module):
         labelled += [(Role.PARAMETER, name, parameter) for name, parameter in model.named_parameters()]
         labelled += [(Role.BUFFER, name, buffer) for name, buffer in model.named_buffers()]
