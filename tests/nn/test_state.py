@@ -106,3 +106,16 @@ def test_loading_during_a_recorded_step_is_noticed() -> None:
     second.load_state_dict(layer.state_dict())
     with pytest.raises(GraphError, match="changed in place"):
         loss.backward()
+
+
+def test_a_state_of_the_modules_own_tensors() -> None:
+    class Pair(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Parameter([1.0]), nn.Parameter([2.0])
+
+    pair = Pair()
+    pair.load_state_dict({"a": pair.b, "b": pair.a})
+    assert (pair.a.item(), pair.b.item()) == (2.0, 1.0)
+    pair.load_state_dict({"a": pair.b.numpy(), "b": pair.a.numpy()})
+    assert (pair.a.item(), pair.b.item()) == (1.0, 2.0)

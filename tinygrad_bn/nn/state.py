@@ -47,9 +47,10 @@ def load(where: str, tensors: Mapping[str, Tensor], state: Mapping[str, Any], st
         raise StateError(
             explain(where, "the names and shapes of this module's state", "; ".join(problems), "nothing was loaded")
         )
+    copies = {name: Tensor(value.data) for name, value in values.items()}  # a value may be one of these very tensors
     with no_grad():
-        for name, value in values.items():
-            tensors[name].assign_(value.detach())
+        for name, copy in copies.items():
+            tensors[name].assign_(copy)
     return result
 
 
