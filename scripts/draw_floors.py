@@ -24,6 +24,7 @@ FLOORS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("F1", ("kernels",)),
     ("F2", ("autograd",)),
     ("F3", ("ops",)),
+    ("F4", ("conversion", "indexing")),
     ("F4", ("tensor",)),
     ("F4", ("creation", "combining", "function")),
     ("F5", ("functional", "testing")),

@@ -8,8 +8,9 @@ import numpy as np
 
 from .backend import Device, Generator, default_generator, device_of, get_device
 from .checks import as_index, as_number, as_shape
+from .conversion import as_dtype
 from .errors import ArgumentError, DTypeError, explain
-from .tensor import Tensor, as_dtype
+from .tensor import Tensor
 
 DeviceLike = str | Device | None
 

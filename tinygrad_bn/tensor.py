@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from . import autograd, ops
-from .autograd import Node, Value, Version, apply, check_in_place
+from .autograd import HookHandle, Node, Value, Version, apply, check_in_place
 from .backend import Device, device_of, get_device
 from .checks import as_index, as_number, as_shape, normalize_axes, normalize_axis
-from .errors import ArgumentError, DeviceError, DTypeError, GraphError, OutOfBoundsError, ShapeError, explain
+from .conversion import as_array, as_dtype
+from .errors import ArgumentError, DTypeError, GraphError, OutOfBoundsError, ShapeError, explain
+from .indexing import plain_index
 
 Axis = int | Sequence[int] | None
 
@@ -54,7 +56,7 @@ class Tensor(Value):
         name: str | None = None,
     ) -> None:
         with np.errstate(all="ignore"):  # a value too large for the dtype becomes infinite
-            source, array = _as_array("tensor", data, None if dtype is None else as_dtype("tensor", dtype))
+            source, array = as_array("tensor", data, None if dtype is None else as_dtype("tensor", dtype))
         target = source if device is None else get_device(device)
         if target is not source:
             array = target.from_host(source.to_host(array))
@@ -571,21 +573,24 @@ class Tensor(Value):
 
     def var(self, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
         """Return the variance over axes, in two passes; `ddof` is taken off the number of elements (NumPy's rule)."""
-        return self._variance("var", axis, ddof, keepdims)
+        return self._narrow(self._variance("var", axis, ddof, keepdims))
 
     def std(self, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
         """Return the standard deviation over axes: the square root of `var`."""
-        return self._variance("std", axis, ddof, keepdims).sqrt()
+        return self._narrow(self._variance("std", axis, ddof, keepdims).sqrt())
 
     def _variance(self, where: str, axis: Axis, ddof: int, keepdims: bool) -> Tensor:
         axes = normalize_axes(where, axis, self.ndim)
-        x = self._as_floating()
+        x = self.astype("float32") if self.dtype == "float16" else self._as_floating()  # squares overflow early
         centered = x - x.mean(axis=axes, keepdims=True)
         variance = (centered * centered).mean(axis=axes, keepdims=keepdims)
         if as_number(where, "ddof", ddof) == 0:
             return variance
         count = math.prod(self.shape[d] for d in axes)
         return variance * (count / (count - ddof) if count > ddof else math.inf)
+
+    def _narrow(self, result: Tensor) -> Tensor:
+        return result.astype("float16") if self.dtype == "float16" else result
 
     def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """Return the maximum over axes; the first maximum takes the gradient."""
@@ -629,7 +634,7 @@ class Tensor(Value):
         self._check_not_empty(where, axes)
         kept = tuple(d for d in range(self.ndim) if d not in axes)
         shape = tuple(self.shape[d] for d in kept)
-        count = self.size // max(1, int(np.prod(shape))) if self.size else int(np.prod([self.shape[d] for d in axes]))
+        count = math.prod(self.shape[d] for d in axes)
         flat = self.transpose((*kept, *axes)).reshape((*shape, count))
         index = flat._apply(ops.ArgExtremum(function, len(shape), keepdims=True))
         best = flat._apply(ops.TakeAlongAxis(len(shape)), index)
@@ -766,7 +771,7 @@ class Tensor(Value):
     # Indexing
 
     def __getitem__(self, index: Any) -> Tensor:
-        plain, is_basic = _plain_index(index, self.device)
+        plain, is_basic = plain_index(index, self.device)
         try:
             return self._apply(ops.GetItem(plain, is_basic))
         except (IndexError, ValueError, TypeError) as error:
@@ -780,9 +785,9 @@ class Tensor(Value):
         if isinstance(values, Tensor) and values.requires_grad and autograd.is_grad_enabled():
             expected, remedy = "values that need no gradient", "detach() them, or use tg.where or tg.concatenate"
             raise GraphError(explain(where, expected, "a tensor that requires grad", remedy))
-        plain, _ = _plain_index(index, self.device)
+        plain, _ = plain_index(index, self.device)
         with np.errstate(all="ignore"):  # a value too large for the dtype becomes infinite
-            source, array = _as_array(where, values, self.dtype)
+            source, array = as_array(where, values, self.dtype)
             if source is not self.device:
                 array = self.device.from_host(source.to_host(array))
             try:
@@ -792,65 +797,6 @@ class Tensor(Value):
                     explain(where, f"an index and values that fit shape {self.shape}", str(error))
                 ) from error
         self.version.count += 1
-
-
-class HookHandle:
-    """What `register_hook` returns: `remove()` takes the hook away again; so does leaving a `with` block."""
-
-    _next = 0
-
-    def __init__(self, hooks: dict[int, Any], hook: Any) -> None:
-        HookHandle._next += 1
-        self._hooks = hooks
-        self._key = HookHandle._next
-        hooks[self._key] = hook
-
-    def remove(self) -> None:
-        """Take the hook away; a second call does nothing."""
-        self._hooks.pop(self._key, None)
-
-    def __enter__(self) -> HookHandle:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.remove()
-
-
-def as_dtype(where: str, dtype: Any) -> np.dtype[Any]:
-    """Return a supported dtype: float16, float32, float64, integers and bool.
-
-    Raises:
-        DTypeError: it is none of these.
-    """
-    try:
-        result = np.dtype(dtype)
-    except TypeError:
-        result = np.dtype(object)
-    if result.kind not in "biuf" or result.itemsize > 8:
-        raise DTypeError(explain(where, "float16, float32, float64, an integer dtype or bool", repr(dtype)))
-    native: np.dtype[Any] = result.newbyteorder("=")
-    return native
-
-
-def _as_array(where: str, data: Any, dtype: np.dtype[Any] | None) -> tuple[Device, Any]:
-    """Return a fresh array with the data, and its device."""
-    if isinstance(data, Tensor):
-        return data.device, data.data.astype(dtype or data.dtype, copy=True)
-    device = device_of(data)
-    if device is not None or isinstance(data, np.generic):
-        array = np.asarray(data) if device is None else data
-        own = as_dtype(where, array.dtype)
-        return device or get_device("cpu"), array.astype(dtype or own, copy=True)
-    if isinstance(data, Sequence) and any(isinstance(part, Tensor) for part in data):
-        raise DTypeError(explain(where, "numbers", "a sequence of tensors", "use tg.stack to join tensors"))
-    try:
-        array = np.asarray(data)
-    except ValueError as error:
-        raise ShapeError(explain(where, "nested sequences of equal lengths", str(error))) from error
-    if array.dtype.kind not in "biuf":
-        raise DTypeError(explain(where, "numbers", f"{type(data).__name__} of {array.dtype}"))
-    default = array.dtype if array.dtype.kind == "b" else np.dtype("float32")
-    return get_device("cpu"), array.astype(dtype or default, copy=True)
 
 
 def as_operand(where: str, value: Any) -> Any:
@@ -898,38 +844,6 @@ def _matmul(a: Tensor, b: Tensor) -> Tensor:
     if a.ndim == 1:
         result = result.squeeze(-2)
     return result.squeeze(-1) if b.ndim == 1 else result
-
-
-def _plain_index(index: Any, device: Device) -> tuple[Any, bool]:
-    """Return an index with arrays of the device in the place of tensors, arrays and sequences, and whether it is basic.
-
-    A basic index holds integers, slices, None and ... only. Arrays are copied, so that later changes do not matter.
-    """
-    parts = index if isinstance(index, tuple) else (index,)
-    plain = [_plain_part(part, device) for part in parts]
-    is_basic = all(
-        part is None or part is Ellipsis or (isinstance(part, slice | int | np.integer) and not isinstance(part, bool))
-        for part in plain
-    )
-    return (tuple(plain) if isinstance(index, tuple) else plain[0]), is_basic
-
-
-def _plain_part(part: Any, device: Device) -> Any:
-    if isinstance(part, Tensor):
-        if part.device is not device:
-            raise DeviceError(explain("indexing", f"an index on {device}", str(part.device), "move it with .to()"))
-        array = part.data.copy()
-    elif isinstance(part, list | tuple | np.ndarray):
-        try:
-            array = np.array(part, dtype=None if np.size(part) else "int64")
-        except ValueError as error:
-            raise OutOfBoundsError(explain("indexing", "sequences of equal lengths", str(error))) from error
-        array = device.from_host(array)
-    else:
-        return part
-    if array.dtype.kind not in "iub":
-        raise OutOfBoundsError(explain("indexing", "integers or bools", str(array.dtype)))
-    return array
 
 
 def _rebuild(cls: type[Tensor], array: np.ndarray, device: str, requires_grad: bool, name: str | None) -> Tensor:

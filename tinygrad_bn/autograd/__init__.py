@@ -3,6 +3,7 @@
 from .apply import apply, check_in_place, edge_of
 from .engine import backward, grad, sum_to
 from .fused import FusedOp
+from .hooks import HookHandle
 from .modes import (
     current_scope,
     enable_grad,
@@ -19,6 +20,7 @@ from .value import Value
 
 __all__ = [
     "FusedOp",
+    "HookHandle",
     "Leaf",
     "Node",
     "Op",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from typing import Any
 
@@ -21,6 +22,9 @@ from .modes import current_scope, grad_mode, trace_mode
 from .node import Leaf, Node, Saved, Version
 from .op import Op
 from .value import Value
+
+# One tensor has one leaf, also when two threads use it first at the same time.
+_making_leaves = threading.Lock()
 
 
 def apply(op: Op, *inputs: Any) -> Any:
@@ -110,9 +114,14 @@ def edge_of(tensor: Value) -> Node | Leaf:
     if tensor._node is not None:
         return tensor._node
     leaf = tensor._leaf() if tensor._leaf is not None else None
-    if leaf is None or (leaf.tensor is None) == tensor.requires_grad:
-        leaf = Leaf(tensor)
-        tensor._leaf = weakref.ref(leaf)
+    if leaf is None:
+        with _making_leaves:
+            leaf = tensor._leaf() if tensor._leaf is not None else None
+            if leaf is None:
+                leaf = Leaf(tensor)
+                tensor._leaf = weakref.ref(leaf)
+    if leaf.tensor is None and tensor.requires_grad:
+        leaf.tensor = tensor  # it asks for a gradient only since the leaf was made
     return leaf
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,6 +14,9 @@ from .apply import edge_of
 from .modes import enable_grad, no_grad
 from .node import Leaf, Node, Saved
 from .value import Value
+
+# Several threads may run backward passes that end in the same parameters.
+_accumulating = threading.Lock()
 
 
 def backward(
@@ -81,7 +85,10 @@ def grad(
                 raise GraphError(
                     explain("grad", "inputs that the outputs depend on", f"{tensor!r}", "pass allow_unused=True")
                 )
-    return tuple(found.get(edge) for edge in edges)
+    if create_graph:
+        return tuple(found.get(edge) for edge in edges)
+    # Copies, because several inputs may have got the same array, or the caller's own.
+    return tuple(None if (part := found.get(edge)) is None else part.detach().copy() for edge in edges)
 
 
 def _tensors(what: str, values: Any) -> list[Any]:
@@ -160,7 +167,7 @@ def _run(
             if gradient is None or (useful is not None and node not in useful):
                 continue
             gradient = _call_hooks(node.hooks, gradient, node.op.name)
-            if node.retain_grad is not None and (tensor := node.retain_grad()) is not None:
+            if targets is None and node.retain_grad is not None and (tensor := node.retain_grad()) is not None:
                 _accumulate(tensor, gradient, create_graph)
             if targets is not None and node in targets:
                 found[node] = gradient
@@ -280,11 +287,12 @@ def _call_hooks(hooks: dict[int, Any] | None, gradient: Any, name: str) -> Any:
 
 
 def _accumulate(tensor: Any, gradient: Any, create_graph: bool) -> None:
-    # A copy, because the same array may also have gone to another leaf, or be a view.
-    if create_graph:
-        with enable_grad():
-            tensor.grad = gradient.copy() if tensor.grad is None else tensor.grad + gradient
-    elif tensor.grad is None:
-        tensor.grad = gradient.wrap(tensor.device.xp.array(gradient.data))
-    else:
-        tensor.grad = tensor.grad.detach() + gradient.detach()
+    # Copies, because the same array may also have gone to another leaf, or be a view.
+    with _accumulating:
+        if create_graph:
+            with enable_grad():
+                tensor.grad = gradient.copy() if tensor.grad is None else tensor.grad + gradient
+        elif tensor.grad is None:
+            tensor.grad = gradient.wrap(tensor.device.xp.array(gradient.data))
+        else:
+            tensor.grad = tensor.grad.detach() + gradient.detach()

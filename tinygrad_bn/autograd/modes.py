@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from functools import wraps
 from typing import Any, TypeVar
+
+from ..errors import DTypeError, explain
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -30,6 +33,11 @@ class _GradMode:
         grad_mode.reset(self._tokens.pop())
 
     def __call__(self, function: _Function) -> _Function:
+        # Their bodies run after the call has returned, when the mode is long put back.
+        if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
+            name, remedy = type(self).__name__, "use a with block inside it"
+            raise DTypeError(explain(f"@{name}()", "an ordinary function", f"{function.__name__!r}", remedy))
+
         @wraps(function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             with type(self)():

@@ -62,6 +62,8 @@ class Value:
             )
         if flag and self.data.dtype.kind != "f":
             raise DTypeError(explain("requires_grad", "a floating-point tensor", str(self.data.dtype), "use astype"))
+        if flag and not self._requires_grad:
+            self._node = None  # what was only traced is a leaf from now on
         self._requires_grad = bool(flag)
 
     @property

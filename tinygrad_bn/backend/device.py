@@ -74,13 +74,15 @@ def get_device(device: str | Device | None = None) -> Device:
         return device
     if not isinstance(device, str):
         raise DeviceError(explain("device", "a name such as 'cpu' or 'cuda:0'", repr(device)))
-    name = "cuda:0" if device == "cuda" else device
+    if device in _devices:
+        return _devices[device]
+    index = "0" if device == "cuda" else device.removeprefix("cuda:")
+    if not (device.startswith("cuda") and index.isdecimal()):
+        known = ", ".join(_devices)
+        raise DeviceError(explain("device", f"one of {known}, cuda, cuda:N", repr(device)))
+    name = f"cuda:{int(index)}"
     if name not in _devices:
-        index = name.removeprefix("cuda:")
-        if not (name.startswith("cuda:") and index.isdecimal()):
-            known = ", ".join(_devices)
-            raise DeviceError(explain("device", f"one of {known}, cuda, cuda:N", repr(device)))
-        _devices[name] = _open_cuda(int(index))
+        _devices.setdefault(name, _open_cuda(int(index)))  # another thread may have been first
     return _devices[name]
 
 

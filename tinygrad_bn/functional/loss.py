@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -13,6 +15,25 @@ from ..errors import ArgumentError, DTypeError, ShapeError, explain, unknown_cho
 from ..kernels import kernels_of
 from ..tensor import Tensor
 from .arguments import REDUCTIONS, check_devices, check_floating, check_parameter, reduce_loss
+
+_Loss = TypeVar("_Loss", bound=Callable[..., Tensor])
+
+
+def _in_float32(loss: _Loss) -> _Loss:
+    """Make a loss of float16 tensors compute in float32, where means and squares do not overflow."""
+
+    @wraps(loss)
+    def widened(input: Tensor, target: Tensor, *others: Any, **options: Any) -> Tensor:
+        if not isinstance(input, Tensor) or input.dtype != "float16":
+            return loss(input, target, *others, **options)
+        options = {name: _wide(value) for name, value in options.items()}
+        return loss(_wide(input), _wide(target), *map(_wide, others), **options).astype("float16")
+
+    return widened  # type: ignore[return-value]
+
+
+def _wide(value: Any) -> Any:
+    return value.astype("float32") if isinstance(value, Tensor) and value.dtype == "float16" else value
 
 
 def softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> Tensor:
@@ -29,6 +50,7 @@ def log_softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> 
     return result
 
 
+@_in_float32
 def cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -76,6 +98,7 @@ def cross_entropy(
     return reduce_loss(where, losses, reduction)
 
 
+@_in_float32
 def nll_loss(
     input: Tensor,
     target: Tensor,
@@ -100,6 +123,7 @@ def nll_loss(
     return reduce_loss("nll_loss", losses.squeeze(0) if single else losses, reduction)
 
 
+@_in_float32
 def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
     """Return the squared differences of two tensors of one shape, or their mean or sum."""
     x = check_floating("mse_loss", "input", input)

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from ..conversion import as_dtype
 from ..creation import from_array
 from ..errors import DataError, DTypeError, explain, missing_dependency
 from ..files import atomic_writer
 from ..nn import Module
 from ..nn.state import LoadResult
-from ..tensor import Tensor, as_dtype
+from ..tensor import Tensor
 
 StrPath = str | os.PathLike[str]
 

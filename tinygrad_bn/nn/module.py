@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ..autograd import enter_scope, leave_scope
+from ..autograd import HookHandle, enter_scope, leave_scope
 from ..backend import Device, get_device
+from ..conversion import as_dtype
 from ..errors import ArgumentError, DTypeError, GraphError, explain
-from ..tensor import HookHandle, Tensor, as_dtype
+from ..tensor import Tensor
 from .parameter import Parameter, relocate
 from .state import LoadResult, load
 

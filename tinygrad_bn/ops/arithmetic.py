@@ -131,18 +131,16 @@ class FloorDivide(Op):
 
 
 class _Extremum(Op):
-    """Where the operands are equal, each gets half of the gradient (PyTorch's rule)."""
+    """Where the operands are equal, each gets half of the gradient; where one is NaN, both get all (PyTorch's rule)."""
 
     broadcasts = True
 
     def retained_inputs(self) -> Sequence[int]:
         return (0, 1)
 
-    def backward(self, grad: Any, inputs: Sequence[Any], output: Any) -> Sequence[Any]:
-        a, b = inputs
-        first = a > b if isinstance(self, Maximum) else a < b
-        share = where(a == b, 0.5, where(first, 1.0, 0.0)).astype(grad.dtype)
-        return grad * share, grad * (1.0 - share)
+    def share(self, grad: Any, loses: Any, ties: Any) -> Any:
+        """Return the part of the gradient for an operand that loses here and ties there."""
+        return where(loses, 0.0, where(ties, 0.5 * grad, grad))
 
 
 class Maximum(_Extremum):
@@ -153,6 +151,10 @@ class Maximum(_Extremum):
     def forward(self, kernels: Any, a: Any, b: Any) -> Any:
         return kernels.maximum(a, b)
 
+    def backward(self, grad: Any, inputs: Sequence[Any], output: Any) -> Sequence[Any]:
+        a, b = inputs
+        return self.share(grad, a < b, a == b), self.share(grad, a > b, a == b)
+
 
 class Minimum(_Extremum):
     """The smaller of a and b; NaN wins."""
@@ -161,6 +163,10 @@ class Minimum(_Extremum):
 
     def forward(self, kernels: Any, a: Any, b: Any) -> Any:
         return kernels.minimum(a, b)
+
+    def backward(self, grad: Any, inputs: Sequence[Any], output: Any) -> Sequence[Any]:
+        a, b = inputs
+        return self.share(grad, a > b, a == b), self.share(grad, a < b, a == b)
 
 
 class ArcTan2(Op):

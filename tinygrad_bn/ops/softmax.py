@@ -23,11 +23,11 @@ class Softmax(FusedOp):
     def forward(self, kernels: Any, x: Any) -> Any:
         return kernels.softmax(x, self.axis)
 
-    def retained_inputs(self) -> Sequence[int]:
-        return (0,)
-
     def retains_output(self) -> bool:
         return True
+
+    def backward(self, grad: Any, inputs: Sequence[Any], output: Any) -> Sequence[Any]:
+        return (output * (grad - (grad * output).sum(axis=self.axis, keepdims=True)),)
 
     def backward_arrays(self, kernels: Any, grad: Any, inputs: Sequence[Any], output: Any) -> Sequence[Any]:
         return (kernels.softmax_grad(grad, output, self.axis),)
@@ -51,11 +51,11 @@ class LogSoftmax(FusedOp):
     def forward(self, kernels: Any, x: Any) -> Any:
         return kernels.log_softmax(x, self.axis)
 
-    def retained_inputs(self) -> Sequence[int]:
-        return (0,)
-
     def retains_output(self) -> bool:
         return True
+
+    def backward(self, grad: Any, inputs: Sequence[Any], output: Any) -> Sequence[Any]:
+        return (grad - output.exp() * grad.sum(axis=self.axis, keepdims=True),)
 
     def backward_arrays(self, kernels: Any, grad: Any, inputs: Sequence[Any], output: Any) -> Sequence[Any]:
         return (kernels.log_softmax_grad(grad, output, self.axis),)

@@ -1,0 +1,49 @@
+"""From whatever a user gives to an array of a supported dtype on a device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .autograd import Value
+from .backend import Device, device_of, get_device
+from .errors import DTypeError, ShapeError, explain
+
+
+def as_dtype(where: str, dtype: Any) -> np.dtype[Any]:
+    """Return a supported dtype: float16, float32, float64, integers and bool.
+
+    Raises:
+        DTypeError: it is none of these.
+    """
+    try:
+        result = np.dtype(dtype)
+    except TypeError:
+        result = np.dtype(object)
+    if result.kind not in "biuf" or result.itemsize > 8:
+        raise DTypeError(explain(where, "float16, float32, float64, an integer dtype or bool", repr(dtype)))
+    native: np.dtype[Any] = result.newbyteorder("=")
+    return native
+
+
+def as_array(where: str, data: Any, dtype: np.dtype[Any] | None) -> tuple[Device, Any]:
+    """Return a fresh array with the data, and its device."""
+    if isinstance(data, Value):
+        return data.device, data.data.astype(dtype or data.data.dtype, copy=True)
+    device = device_of(data)
+    if device is not None or isinstance(data, np.generic):
+        array = np.asarray(data) if device is None else data
+        own = as_dtype(where, array.dtype)
+        return device or get_device("cpu"), array.astype(dtype or own, copy=True)
+    if isinstance(data, Sequence) and any(isinstance(part, Value) for part in data):
+        raise DTypeError(explain(where, "numbers", "a sequence of tensors", "use tg.stack to join tensors"))
+    try:
+        array = np.asarray(data)
+    except ValueError as error:
+        raise ShapeError(explain(where, "nested sequences of equal lengths", str(error))) from error
+    if array.dtype.kind not in "biuf":
+        raise DTypeError(explain(where, "numbers", f"{type(data).__name__} of {array.dtype}"))
+    default = array.dtype if array.dtype.kind == "b" else np.dtype("float32")
+    return get_device("cpu"), array.astype(dtype or default, copy=True)
