@@ -143,10 +143,17 @@ def test_a_state_that_does_not_fit_changes_nothing() -> None:
         (lambda s: s["state"].update({0: {"exp_avg": tg.zeros(2)}}), "no momentum_buffer"),
         (lambda s: s.pop("state"), "'state' and 'param_groups'"),
         (lambda s: s["param_groups"][0].update(lr=-1.0), "lr to be a number >= 0"),
+        (lambda s: s["param_groups"][0].update(momentun=0.5), r"unknown ones called \['momentun'\]"),
+        (lambda s: s["param_groups"][0].update(params=0), "mappings with a list 'params'"),
+        (lambda s: s["param_groups"][0].update(params=[None]), "each of params to be an integer"),
+        (lambda s: s.update(param_groups=3), "mappings with a list 'params'"),
+        (lambda s: s.update(state=[1]), "'state' to be a mapping"),
+        (lambda s: s["state"].update({0: 3}), "what parameter 0 remembers"),
+        (lambda s: s["state"][0].update(momentum_buffer="x"), "got"),
     ]:
         bad = copy.deepcopy(good)
         change(bad)
-        with pytest.raises((StateError, ArgumentError), match=complaint):
+        with pytest.raises(StateError, match=complaint):
             optimizer.load_state_dict(bad)
         assert str(optimizer.state_dict()) == str(good)
 
@@ -260,3 +267,32 @@ def test_on_every_device(device: str) -> None:
             optimizer.step()
         assert np.abs(w.numpy()).sum() < before
         assert str(w.device) == str(tg.get_device(device))
+
+
+def test_adams_state_needs_its_step() -> None:
+    w = tg.tensor([1.0, 2.0], requires_grad=True)
+    optimizer = optim.Adam([w], lr=0.1)
+    (w * w).sum().backward()
+    optimizer.step()
+    good = optimizer.state_dict()
+    for step, complaint in [(None, "no step"), (-1, "step of parameter 0 >= 0"), (1.5, "to be an integer")]:
+        bad = copy.deepcopy(good)
+        del bad["state"][0]["step"]
+        if step is not None:
+            bad["state"][0]["step"] = step
+        with pytest.raises(StateError, match=complaint):
+            optimizer.load_state_dict(bad)
+    assert str(optimizer.state_dict()) == str(good)
+    optimizer.step()
+
+
+def test_a_state_shares_nothing_with_its_optimizer() -> None:
+    optimizer = optim.Adam([("w", tg.tensor([1.0], requires_grad=True))], betas=[0.8, 0.9])  # type: ignore[arg-type]
+    state = optimizer.state_dict()
+    state["param_groups"][0]["betas"] = [0.5, 0.5]
+    state["param_groups"][0]["param_names"][0] = "v"
+    assert list(optimizer.param_groups[0]["betas"]) == [0.8, 0.9]
+    assert optimizer.param_groups[0]["param_names"] == ["w"]
+    optimizer.load_state_dict(state)
+    state["param_groups"][0]["betas"][0] = 7.0
+    assert list(optimizer.param_groups[0]["betas"]) == [0.5, 0.5]

@@ -29,6 +29,7 @@ class Adam(Optimizer):
     """
 
     buffers = ("exp_avg", "exp_avg_sq")
+    counters = ("step",)
     decoupled: ClassVar[bool] = False
     """Weight decay shrinks the parameter itself, instead of being part of the gradient."""
 

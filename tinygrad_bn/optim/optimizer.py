@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
+from ..checks import as_index
 from ..errors import ArgumentError, DTypeError, GraphError, StateError, explain
 from ..tensor import Tensor
 
 Group = dict[str, Any]
 Parameters = Iterable[Tensor] | Iterable[Mapping[str, Any]] | Iterable[tuple[str, Tensor]]
+
+GROUP_EXTRAS = {"param_names", "name", "initial_lr"}
+"""What a group may hold beside its parameters and the settings of its optimiser."""
 
 
 class Optimizer:
@@ -33,6 +38,8 @@ class Optimizer:
 
     buffers: ClassVar[tuple[str, ...]] = ()
     """Names of the state's tensors, which have their parameter's shape."""
+    counters: ClassVar[tuple[str, ...]] = ()
+    """Names of the state's whole numbers."""
 
     def __init__(self, params: Parameters, defaults: dict[str, Any]) -> None:
         self._where = type(self).__name__
@@ -54,7 +61,7 @@ class Optimizer:
         if not isinstance(group, Mapping) or "params" not in group:
             raise ArgumentError(explain(self._where, "a mapping with 'params'", repr(group)[:80]))
         new: Group = {**self.defaults, **group}
-        unknown = sorted(set(new) - set(self.defaults) - {"params", "param_names", "name", "initial_lr"})
+        unknown = sorted(set(new) - set(self.defaults) - {"params"} - GROUP_EXTRAS)
         if unknown:
             raise ArgumentError(explain(self._where, f"settings among {', '.join(self.defaults)}", ", ".join(unknown)))
         params = new["params"]
@@ -123,7 +130,11 @@ class Optimizer:
         Parameters are numbered through all groups; the state's tensors are copies, everything else plain Python values.
         """
         positions = {p: i for i, p in enumerate(self._all_parameters())}
-        groups = [{**group, "params": [positions[p] for p in group["params"]]} for group in self.param_groups]
+        groups = [
+            {name: copy.deepcopy(value) for name, value in group.items() if name != "params"}
+            | {"params": [positions[p] for p in group["params"]]}
+            for group in self.param_groups
+        ]
         state = {
             positions[parameter]: {name: Tensor(v) if isinstance(v, Tensor) else v for name, v in values.items()}
             for parameter, values in self.state.items()
@@ -139,32 +150,63 @@ class Optimizer:
         where = f"{self._where}.load_state_dict"
         if not isinstance(state_dict, Mapping) or {"state", "param_groups"} - set(state_dict):
             raise StateError(explain(where, "a mapping with 'state' and 'param_groups'", repr(state_dict)[:80]))
-        own, saved = self.param_groups, state_dict["param_groups"]
-        sizes = [len(group["params"]) for group in own], [len(group["params"]) for group in saved]
+        saved = state_dict["param_groups"]
+        if not isinstance(saved, Sequence) or not all(
+            isinstance(g, Mapping) and isinstance(g.get("params"), Sequence) for g in saved
+        ):
+            raise StateError(explain(where, "param_groups to be mappings with a list 'params'", repr(saved)[:80]))
+        sizes = [len(g["params"]) for g in self.param_groups], [len(g["params"]) for g in saved]
         if sizes[0] != sizes[1]:
             raise StateError(explain(where, f"groups of {sizes[0]} parameters", f"groups of {sizes[1]}"))
-        for group in saved:
-            missing = sorted(set(self.defaults) - set(group))
-            if missing:
-                raise StateError(explain(where, "all settings of this optimiser", f"none called {missing}"))
-            self.check_settings(group)
-        numbers = [number for group in saved for number in group["params"]]
-        by_number = dict(zip(numbers, self._all_parameters(), strict=True))
+        try:
+            settings = [self._loaded_settings(where, group) for group in saved]
+            state = self._loaded_state(where, [number for g in saved for number in g["params"]], state_dict["state"])
+        except (ArgumentError, DTypeError) as error:
+            raise StateError(str(error)) from error
+        self.state = state
+        for group, new in zip(self.param_groups, settings, strict=True):
+            group.update(new)
+
+    def _loaded_settings(self, where: str, group: Mapping[str, Any]) -> Group:
+        """Return a checked copy of a saved group, without its parameters."""
+        settings = {name: copy.deepcopy(value) for name, value in group.items() if name != "params"}
+        missing = sorted(set(self.defaults) - set(settings))
+        unknown = sorted(set(settings) - set(self.defaults) - GROUP_EXTRAS)
+        if missing or unknown:
+            got = f"none called {missing}" if missing else f"unknown ones called {unknown}"
+            raise StateError(explain(where, f"the settings of this optimiser: {', '.join(self.defaults)}", got))
+        self.check_settings(settings)
+        return settings
+
+    def _loaded_state(self, where: str, numbers: list[Any], saved: Any) -> dict[Tensor, dict[str, Any]]:
+        """Return a checked copy of what is remembered of each parameter."""
+        by_number = dict(
+            zip([as_index(where, "each of params", n) for n in numbers], self._all_parameters(), strict=True)
+        )
+        if len(by_number) != len(numbers):
+            raise StateError(explain(where, "each parameter's number once", str(numbers)[:80]))
+        if not isinstance(saved, Mapping):
+            raise StateError(explain(where, "'state' to be a mapping", repr(saved)[:80]))
         state: dict[Tensor, dict[str, Any]] = {}
-        for number, values in state_dict["state"].items():
+        for number, values in saved.items():
             if number not in by_number:
                 raise StateError(explain(where, f"state of parameters 0 to {len(numbers) - 1}", f"of {number}"))
-            state[by_number[number]] = self._checked_state(where, number, by_number[number], values)
-        self.state = state
-        for group, new in zip(own, saved, strict=True):
-            group.update({name: value for name, value in new.items() if name != "params"})
+            state[by_number[number]] = self._loaded_values(where, number, by_number[number], values)
+        return state
 
-    def _checked_state(self, where: str, number: int, parameter: Tensor, values: Mapping[str, Any]) -> dict[str, Any]:
+    def _loaded_values(self, where: str, number: int, parameter: Tensor, values: Any) -> dict[str, Any]:
+        if not isinstance(values, Mapping):
+            raise StateError(explain(where, f"a mapping of what parameter {number} remembers", repr(values)[:80]))
         copied = dict(values)
-        missing = [name for name in self.buffers if name not in copied]
-        if copied and missing:
-            raise StateError(explain(where, f"{', '.join(self.buffers)} of parameter {number}", f"no {missing[0]}"))
-        for name in self.buffers if copied else ():
+        if not copied:
+            return copied
+        names = (*self.counters, *self.buffers)
+        missing = [name for name in names if name not in copied]
+        if missing:
+            raise StateError(explain(where, f"{', '.join(names)} of parameter {number}", f"no {missing[0]}"))
+        for name in self.counters:
+            copied[name] = as_index(where, f"{name} of parameter {number}", copied[name], 0)
+        for name in self.buffers:
             tensor = Tensor(copied[name], dtype=parameter.dtype, device=parameter.device)
             if tensor.shape != parameter.shape:
                 raise StateError(
