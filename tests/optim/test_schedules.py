@@ -113,6 +113,39 @@ def test_a_state_that_does_not_fit() -> None:
     assert schedule.last_epoch == 0
 
 
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda s: s["schedulers"][1].pop("base_lrs"), "'last_epoch' and 'base_lrs'"),
+        (lambda s: s["schedulers"][2].update(last_epoch=-1), "last_epoch >= 0"),
+        (lambda s: s.update(last_epoch="3"), "last_epoch to be an integer"),
+        (lambda s: s.update(base_lrs=["a", "b"]), "each of base_lrs to be a number"),
+        (lambda s: s.update(base_lrs=0.1), "learning rates of 2 groups, got 0.1"),
+        (lambda s: s.update(schedulers=3), "states of 3 schedulers, got 3"),
+    ],
+)
+def test_a_state_of_which_a_part_does_not_fit_changes_nothing(change: Any, complaint: str) -> None:
+    first, second = optimizers()[0], optimizers()[0]
+    schedule, other = sequential(optim, first), sequential(optim, second)
+    for _ in range(7):
+        schedule.step()
+    state = schedule.state_dict()
+    change(state)
+    before = other.state_dict(), str(second)
+    with pytest.raises(StateError, match=complaint):
+        other.load_state_dict(state)
+    assert (other.state_dict(), str(second)) == before
+
+
+def test_a_state_from_a_longer_cycle_changes_nothing() -> None:
+    optimizer = optimizers()[0]
+    schedule = optim.OneCycleLR(optimizer, 0.5, total_steps=4)
+    before = schedule.state_dict(), str(optimizer)
+    with pytest.raises(StateError, match="at most 4 steps"):
+        schedule.load_state_dict({"last_epoch": 5, "base_lrs": [9.0, 9.0]})
+    assert (schedule.state_dict(), str(optimizer)) == before
+
+
 def test_groups_that_come_too_late() -> None:
     optimizer = optimizers()[0]
     schedule = optim.StepLR(optimizer, 2)

@@ -80,16 +80,35 @@ class LRScheduler:
         Raises:
             StateError: it does not fit; nothing was changed.
         """
-        where = f"{type(self).__name__}.load_state_dict"
+        parts = [(part, part.base_lrs, part.last_epoch) for part in self._with_parts()]
+        settings = [dict(group) for group in self.optimizer.param_groups]
+        try:
+            self._load(f"{type(self).__name__}.load_state_dict", state_dict)
+        except BaseException as error:
+            # A state can turn out not to fit as late as when the learning rates of its step are asked for.
+            for part, rates, step in parts:
+                part.base_lrs, part.last_epoch = rates, step
+            for group, values in zip(self.optimizer.param_groups, settings, strict=True):
+                group.update(values)
+            if isinstance(error, ArgumentError | DTypeError):
+                raise StateError(str(error)) from error
+            raise
+
+    def _with_parts(self) -> list[LRScheduler]:
+        """Return this schedule and those it consists of."""
+        return [self]
+
+    def _load(self, where: str, state_dict: Mapping[str, Any]) -> None:
         if not isinstance(state_dict, Mapping) or {"last_epoch", "base_lrs"} - set(state_dict):
             raise StateError(explain(where, "a mapping with 'last_epoch' and 'base_lrs'", repr(state_dict)[:80]))
-        if len(state_dict["base_lrs"]) != len(self.base_lrs):
-            raise StateError(
-                explain(where, f"learning rates of {len(self.base_lrs)} groups", f"of {len(state_dict['base_lrs'])}")
-            )
-        step = as_index(where, "last_epoch", state_dict["last_epoch"], 0)
-        self.base_lrs = list(state_dict["base_lrs"])
-        self._go_to(step)
+        rates = state_dict["base_lrs"]
+        if not isinstance(rates, Sequence) or len(rates) != len(self.base_lrs):
+            got = f"of {len(rates)}" if isinstance(rates, Sequence) else repr(rates)
+            raise StateError(explain(where, f"learning rates of {len(self.base_lrs)} groups", got))
+        for rate in rates:
+            check_number(where, "each of base_lrs", rate, minimum=0.0)
+        self.base_lrs = list(rates)
+        self._go_to(as_index(where, "last_epoch", state_dict["last_epoch"], 0))
 
 
 class LambdaLR(LRScheduler):

@@ -49,12 +49,14 @@ class SequentialLR(LRScheduler):
         """Return what is needed to continue, the parts' states included."""
         return {**super().state_dict(), "schedulers": [part.state_dict() for part in self.schedulers]}
 
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Continue from a state that `state_dict` returned; sets the learning rates."""
-        where = "SequentialLR.load_state_dict"
+    def _with_parts(self) -> list[LRScheduler]:
+        return [self, *(inner for part in self.schedulers for inner in part._with_parts())]
+
+    def _load(self, where: str, state_dict: Mapping[str, Any]) -> None:
         parts = state_dict.get("schedulers", ()) if isinstance(state_dict, Mapping) else ()
-        if len(parts) != len(self.schedulers):
-            raise StateError(explain(where, f"states of {len(self.schedulers)} schedulers", f"of {len(parts)}"))
+        if not isinstance(parts, Sequence) or len(parts) != len(self.schedulers):
+            got = f"of {len(parts)}" if isinstance(parts, Sequence) else repr(parts)[:80]
+            raise StateError(explain(where, f"states of {len(self.schedulers)} schedulers", got))
         for scheduler, part in zip(self.schedulers, parts, strict=True):
-            scheduler.load_state_dict(part)
-        super().load_state_dict(state_dict)
+            scheduler._load(where, part)
+        super()._load(where, state_dict)
