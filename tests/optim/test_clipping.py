@@ -78,3 +78,16 @@ def test_without_gradients_the_norm_is_zero() -> None:
 def test_wrong_calls(call: Any, complaint: str) -> None:
     with pytest.raises((ArgumentError, DTypeError), match=complaint):
         call(tg.zeros(2, requires_grad=True))
+
+
+def test_a_parameter_that_is_given_twice_counts_once() -> None:
+    (p, *_), _ = parameters(scale=10.0)
+    expected = float(np.linalg.norm(p.grad.numpy()))
+    assert optim.clip_grad_norm_([p, p], 1.0) == pytest.approx(expected)
+    assert np.linalg.norm(p.grad.numpy()) == pytest.approx(1.0, rel=1e-5)
+
+
+@pytest.mark.parametrize("clip", [optim.clip_grad_norm_, optim.clip_grad_value_])
+def test_parameters_that_are_none(clip: Any) -> None:
+    with pytest.raises(DTypeError, match=r"in clip_grad_.*_: expected parameters.*got 5"):
+        clip(5, 1.0)

@@ -21,7 +21,7 @@ def clip_grad_norm_(
     As `torch.nn.utils.clip_grad_norm_`: the factor is min(1, max_norm / (norm + 1e-6)).
 
     Args:
-        parameters: those without a gradient are left out.
+        parameters: each counts once; those without a gradient are left out.
         max_norm: > 0.
         norm_type: p of the p-norm over all elements, > 0; `math.inf` for the largest magnitude.
         error_if_nonfinite: raise if the norm is infinite or NaN, before anything is changed.
@@ -61,11 +61,14 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
 
 
 def _gradients(where: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    if not isinstance(parameters, Iterable):
+        raise DTypeError(explain(where, "parameters: Tensors, or one Tensor", repr(parameters)[:80]))
     listed = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     for parameter in listed:
         if not isinstance(parameter, Tensor):
             raise DTypeError(explain(where, "parameters that are Tensors", type(parameter).__name__))
-    return [parameter.grad for parameter in listed if parameter.grad is not None]
+    once = {id(parameter): parameter for parameter in listed}
+    return [parameter.grad for parameter in once.values() if parameter.grad is not None]
 
 
 def _norm(gradient: Tensor, p: float) -> float:
