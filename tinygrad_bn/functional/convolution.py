@@ -8,7 +8,7 @@ from .. import ops
 from ..autograd import apply
 from ..checks import as_index, as_pair
 from ..errors import ArgumentError, DTypeError, ShapeError, explain, unknown_choice
-from ..kernels.reference.convolution import output_length
+from ..kernels.shapes import output_length
 from ..tensor import Tensor
 from .arguments import check_devices, check_floating, check_images, check_parameter
 
@@ -72,14 +72,14 @@ def conv2d(
         ShapeError, DTypeError, ArgumentError: operands or arguments do not fit together.
     """
     x, unbatched = check_images("conv2d", input)
-    check_kernel("conv2d", weight, x)
+    _check_kernel("conv2d", weight, x)
     window = ops.Window(
         as_pair("conv2d", "stride", stride, 1),
         ((0, 0), (0, 0)),
         as_pair("conv2d", "dilation", dilation, 1),
         as_index("conv2d", "groups", groups, 1),
     )
-    window = ops.Window(window.stride, conv_padding("conv2d", padding, weight, window), window.dilation, window.groups)
+    window = ops.Window(window.stride, _padding("conv2d", padding, weight, window), window.dilation, window.groups)
     out_channels, in_per_group, *kernel = weight.shape
     if x.shape[1] != in_per_group * window.groups or out_channels % window.groups:
         raise ShapeError(
@@ -128,7 +128,7 @@ def conv_transpose2d(
     """
     where = "conv_transpose2d"
     x, unbatched = check_images(where, input)
-    check_kernel(where, weight, x)
+    _check_kernel(where, weight, x)
     pad = as_pair(where, "padding", padding, 0)
     extra = as_pair(where, "output_padding", output_padding, 0)
     window = ops.Window(
@@ -170,7 +170,7 @@ def conv_transpose2d(
     return result.squeeze(0) if unbatched else result
 
 
-def check_kernel(where: str, weight: Any, x: Tensor) -> None:
+def _check_kernel(where: str, weight: Any, x: Tensor) -> None:
     """Check that a convolution's weight is a 4-dimensional tensor of the input's dtype."""
     check_floating(where, "weight", weight)
     if weight.ndim != 4 or 0 in weight.shape:
@@ -179,7 +179,7 @@ def check_kernel(where: str, weight: Any, x: Tensor) -> None:
         raise DTypeError(explain(where, f"weight of the input's dtype {x.dtype}", str(weight.dtype), "use astype"))
 
 
-def conv_padding(
+def _padding(
     where: str, padding: Size | str, weight: Tensor, window: ops.Window
 ) -> tuple[tuple[int, int], tuple[int, int]]:
     """Return the padding as ((top, bottom), (left, right))."""

@@ -8,7 +8,8 @@ from .. import ops
 from ..autograd import apply
 from ..checks import as_index, as_pair
 from ..errors import ArgumentError, ShapeError, explain
-from ..kernels.reference.pooling import pooled_length
+from ..kernels import kernels_of
+from ..kernels.shapes import pooled_length
 from ..tensor import Tensor
 from .arguments import check_images
 
@@ -44,13 +45,7 @@ def max_pool2d(
     result: Tensor = apply(op, x)
     if not return_indices:
         return result.squeeze(0) if unbatched else result
-    winner = op.winner
-    xp = x.device.xp
-    rows = xp.arange(window.out_size[0])[:, None] * window.stride[0] - window.padding[0]
-    columns = xp.arange(window.out_size[1]) * window.stride[1] - window.padding[1]
-    rows = rows + winner // window.kernel[1] * window.dilation[0]
-    columns = columns + winner % window.kernel[1] * window.dilation[1]
-    indices = x.wrap((rows * x.shape[3] + columns).astype("int64"))
+    indices = x.wrap(kernels_of(x.device).max_pool2d_indices(op.winner, x.shape[3], *window.arguments))
     return (result.squeeze(0), indices.squeeze(0)) if unbatched else (result, indices)
 
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..shapes import output_length
 from .precision import in_float32
 from .windows import Pair, channels_first, channels_last, windows
 
@@ -27,11 +28,6 @@ Padding = tuple[Pair, Pair]
 # Below this many output pixels, or this many values in one kernel row, one large product is faster than KH small ones.
 _FEW_PIXELS = 100
 _SHORT_ROW = 24
-
-
-def output_length(length: int, kernel: int, stride: int, padding: Pair, dilation: int) -> int:
-    """Return the number of positions of a kernel along one axis; below 1 when it does not fit."""
-    return (length + padding[0] + padding[1] - dilation * (kernel - 1) - 1) // stride + 1
 
 
 class ConvolutionKernels:

@@ -17,8 +17,7 @@ class IndexingKernels:
     def scatter_add(self, values: Any, index: Any, shape: tuple[int, ...], has_repeats: bool) -> Any:
         """Return zeros of `shape` with `values` added at `index`; elements named several times add up.
 
-        The places are numbered and counted with `bincount`-like sorting rather than `add.at`, whose order on a GPU
-        is not fixed.
+        The places are sorted and added up run by run rather than with `add.at`, whose order on a GPU is not fixed.
         """
         xp = self.xp
         result = xp.zeros(shape, dtype=values.dtype)
@@ -26,7 +25,7 @@ class IndexingKernels:
             result[index] = values
             return result
         places = xp.arange(math.prod(shape)).reshape(shape)[index].ravel()
-        flat = xp.broadcast_to(values, places.shape if values.ndim == 0 else values.shape).ravel()
+        flat = values.ravel()
         order = xp.argsort(places, kind="stable")
         places, flat = places[order], flat[order]
         starts = xp.flatnonzero(xp.concatenate([xp.ones(min(1, places.size), dtype=bool), places[1:] != places[:-1]]))

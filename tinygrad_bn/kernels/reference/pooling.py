@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from .windows import Pair, channels_first, channels_last, windows
-
-
-def pooled_length(length: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool) -> int:
-    """Return the number of windows along one axis (PyTorch's rule).
-
-    In ceil mode a last, partial window counts only when it begins inside the input or its left padding.
-    """
-    free = length + 2 * padding - dilation * (kernel - 1) - 1
-    count = (math.ceil(free / stride) if ceil_mode else free // stride) + 1
-    if ceil_mode and (count - 1) * stride >= length + padding:
-        count -= 1
-    return count
 
 
 class PoolingKernels:
@@ -36,8 +23,7 @@ class PoolingKernels:
         The first maximum wins, but the last NaN, which counts as larger than everything (PyTorch's rule).
         """
         xp = self.xp
-        lowest = -xp.inf if x.dtype.kind == "f" else xp.iinfo(x.dtype).min
-        padded = self._padded(x, kernel, stride, padding, dilation, out_size, lowest)
+        padded = self._padded(x, kernel, stride, padding, dilation, out_size, -xp.inf)
         best = winner = None
         for number, (_, _, window) in enumerate(windows(padded, kernel, stride, dilation, out_size)):
             if best is None:
@@ -47,6 +33,15 @@ class PoolingKernels:
                 winner = xp.where((window > best) | (window != window), xp.int32(number), winner)
                 best = xp.maximum(best, window)
         return channels_first(best), channels_first(winner)
+
+    def max_pool2d_indices(
+        self, winner: Any, width: int, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair
+    ) -> Any:
+        """Return where each window's maximum was, as row * width + column, int64."""
+        xp = self.xp
+        rows = xp.arange(winner.shape[2])[:, None] * stride[0] - padding[0] + winner // kernel[1] * dilation[0]
+        columns = xp.arange(winner.shape[3]) * stride[1] - padding[1] + winner % kernel[1] * dilation[1]
+        return (rows * width + columns).astype("int64")
 
     def max_pool2d_scatter(
         self,

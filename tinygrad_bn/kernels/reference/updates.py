@@ -11,10 +11,6 @@ class UpdateKernels:
 
     xp: Any
 
-    def assign(self, target: Any, source: Any) -> None:
-        """Copy source (an array or a number) into target; a dtype is converted, a shape must broadcast."""
-        target[...] = source
-
     def blend(self, target: Any, source: Any, weight: float) -> None:
         """target = (1 - weight) * target + weight * source."""
         target *= 1.0 - weight
