@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import operator
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
 
 import numpy as np
 
 from .errors import ArgumentError, DTypeError, ShapeError, explain
+
+_WITHIN: dict[str, Callable[[float, float], bool]] = {
+    ">=": operator.ge,
+    ">": operator.gt,
+    "<=": operator.le,
+    "<": operator.lt,
+}
 
 
 def as_index(where: str, what: str, value: Any, minimum: int | None = None) -> int:
@@ -24,12 +32,33 @@ def as_index(where: str, what: str, value: Any, minimum: int | None = None) -> i
     return number
 
 
-def as_number(where: str, what: str, value: Any) -> float:
-    """Return a number as Python's own: NumPy's scalars would widen the arrays that they meet."""
+def as_number(
+    where: str,
+    what: str,
+    value: Any,
+    *,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
+) -> float:
+    """Return a number as Python's own: NumPy's scalars would widen the arrays that they meet.
+
+    Strings and tensors are refused. A number without limits may be any, as the value that a tensor is filled with: also
+    a bool, an infinity or NaN; one with limits may not.
+    """
     number = value.item() if isinstance(value, np.generic) else value
-    if not isinstance(number, int | float):
-        raise DTypeError(explain(where, f"{what} to be a number", repr(value)))
-    return number
+    limits = {
+        sign: limit for sign, limit in zip(_WITHIN, (at_least, above, at_most, below), strict=True) if limit is not None
+    }
+    is_number = isinstance(number, int | float) and not (limits and isinstance(number, bool))
+    if is_number and (
+        not limits or (abs(number) < math.inf and all(_WITHIN[sign](number, limits[sign]) for sign in limits))
+    ):
+        return cast("float", number)
+    allowed = " and ".join(f"{sign} {limit:g}" for sign, limit in limits.items())
+    error = ArgumentError if is_number else DTypeError
+    raise error(explain(where, f"{what} to be a number {allowed}".rstrip(), repr(value)))
 
 
 def as_pair(where: str, what: str, value: Any, minimum: int) -> tuple[int, int]:

@@ -218,7 +218,7 @@ def test_a_step_between_forward_and_backward_is_noticed() -> None:
         (lambda w: optim.SGD([w], lr=-0.1), ArgumentError, "lr to be a number"),
         (lambda w: optim.SGD([w], lr=math.nan), ArgumentError, "lr to be a number"),
         (lambda w: optim.SGD([w], lr=math.inf), ArgumentError, "lr to be a number"),
-        (lambda w: optim.SGD([w], lr="0.1"), ArgumentError, "lr to be a number"),
+        (lambda w: optim.SGD([w], lr="0.1"), DTypeError, "lr to be a number"),
         (lambda w: optim.SGD([w], momentum=1.0), ArgumentError, "momentum to be a number >= 0 and < 1"),
         (lambda w: optim.SGD([w], weight_decay=-1e-4), ArgumentError, "weight_decay to be a number >= 0"),
         (lambda w: optim.SGD([w], nesterov=True), ArgumentError, "momentum > 0 and dampening 0 with nesterov"),

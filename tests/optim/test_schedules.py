@@ -184,7 +184,7 @@ def test_a_learning_rate_of_zero_at_the_end_can_be_saved_and_loaded() -> None:
         (lambda o: optim.MultiStepLR(o, [1.5]), "each milestone to be an integer"),
         (lambda o: optim.CosineAnnealingLR(o, 0), "T_max >= 1"),
         (lambda o: optim.LinearLR(o, start_factor=0.0), "start_factor to be a number > 0"),
-        (lambda o: optim.LinearLR(o, end_factor=2.0), "factors of at most 1"),
+        (lambda o: optim.LinearLR(o, end_factor=2.0), "factor to be a number .* and <= 1"),
         (lambda o: optim.LambdaLR(o, [len]), "2 functions, one per group"),
         (lambda o: optim.OneCycleLR(o, 0.1, total_steps=1), "total_steps >= 2"),
         (lambda o: optim.OneCycleLR(o, [0.1], total_steps=9), "2 values of max_lr"),

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from ..autograd import no_grad
+from ..checks import as_number
 from ..errors import unknown_choice
 from ..functional import ACTIVATIONS
 from ..tensor import Tensor
@@ -44,7 +45,8 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     if nonlinearity in _FIXED:
         return _FIXED[nonlinearity]
     if nonlinearity == "leaky_relu":
-        return math.sqrt(2.0 / (1.0 + (0.01 if param is None else float(param)) ** 2))
+        slope = 0.01 if param is None else as_number("calculate_gain", "param", param)
+        return math.sqrt(2.0 / (1.0 + slope**2))
     if nonlinearity not in ACTIVATIONS:
         raise unknown_choice("calculate_gain", "nonlinearity", nonlinearity, {**_FIXED, **ACTIVATIONS})
     return 1.0 / math.sqrt(_mean_square(nonlinearity))

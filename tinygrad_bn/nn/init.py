@@ -13,6 +13,7 @@ import numpy as np
 
 from ..autograd import no_grad
 from ..backend import Generator, default_generator
+from ..checks import as_number
 from ..errors import ArgumentError, DTypeError, ShapeError, explain, unknown_choice
 from ..tensor import Tensor
 from .gain import calculate_gain
@@ -42,7 +43,7 @@ def calculate_fans(tensor: Tensor) -> tuple[int, int]:
 
     For a weight (out, in, KH, KW) or (out, in): in * KH * KW and out * KH * KW.
     """
-    if tensor.ndim < 2:
+    if _checked("fan_in and fan_out", tensor).ndim < 2:
         raise ShapeError(explain("fan_in and fan_out", "a tensor of at least 2 axes", f"shape {tensor.shape}"))
     receptive_field = math.prod(tensor.shape[2:])
     return tensor.shape[1] * receptive_field, tensor.shape[0] * receptive_field
@@ -50,16 +51,18 @@ def calculate_fans(tensor: Tensor) -> tuple[int, int]:
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Fill with values uniform in [a, b)."""
-    if not a <= b:
+    shape = _checked("uniform_", tensor).shape
+    low, high = as_number("uniform_", "a", a), as_number("uniform_", "b", b)
+    if not low <= high:
         raise ArgumentError(explain("uniform_", "a <= b", f"a={a}, b={b}"))
-    return _fill("uniform_", tensor, (generator or default_generator).uniform(tensor.shape, a, b))
+    return _fill("uniform_", tensor, (generator or default_generator).uniform(shape, low, high))
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Fill with normally distributed values."""
-    if not std >= 0:
-        raise ArgumentError(explain("normal_", "std >= 0", repr(std)))
-    return _fill("normal_", tensor, (generator or default_generator).normal(tensor.shape, mean, std))
+    shape = _checked("normal_", tensor).shape
+    centre, spread = as_number("normal_", "mean", mean), as_number("normal_", "std", std, at_least=0.0)
+    return _fill("normal_", tensor, (generator or default_generator).normal(shape, centre, spread))
 
 
 def trunc_normal_(
@@ -74,12 +77,16 @@ def trunc_normal_(
 
     Values outside are drawn again until all lie inside.
     """
+    shape = _checked("trunc_normal_", tensor).shape
+    mean, std, a, b = (
+        as_number("trunc_normal_", name, value) for name, value in (("mean", mean), ("std", std), ("a", a), ("b", b))
+    )
     if not std > 0 or not a < b or a > mean + 4 * std or b < mean - 4 * std:
         raise ArgumentError(
             explain("trunc_normal_", "std > 0 and a < b, an interval near the mean", f"{mean=}, {std=}, {a=}, {b=}")
         )
     stream = generator or default_generator
-    values = stream.normal(tensor.shape, mean, std)
+    values = stream.normal(shape, mean, std)
     while (outside := (values < a) | (values > b)).any():
         values[outside] = stream.normal((int(outside.sum()),), mean, std)
     return _fill("trunc_normal_", tensor, values)
@@ -87,7 +94,7 @@ def trunc_normal_(
 
 def constant_(tensor: Tensor, value: float) -> Tensor:
     """Fill with one value."""
-    return _fill("constant_", tensor, value)
+    return _fill("constant_", tensor, as_number("constant_", "value", value))
 
 
 def zeros_(tensor: Tensor) -> Tensor:
@@ -102,13 +109,13 @@ def ones_(tensor: Tensor) -> Tensor:
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Fill uniformly within gain * sqrt(6 / (fan_in + fan_out)) of 0 (Glorot & Bengio 2010)."""
-    bound = gain * math.sqrt(6.0 / _checked_fan(sum(calculate_fans(tensor))))
+    bound = as_number("xavier_uniform_", "gain", gain) * math.sqrt(6.0 / _checked_fan(sum(calculate_fans(tensor))))
     return uniform_(tensor, -bound, bound, generator)
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Fill normally with standard deviation gain * sqrt(2 / (fan_in + fan_out)) (Glorot & Bengio 2010)."""
-    std = gain * math.sqrt(2.0 / _checked_fan(sum(calculate_fans(tensor))))
+    std = as_number("xavier_normal_", "gain", gain) * math.sqrt(2.0 / _checked_fan(sum(calculate_fans(tensor))))
     return normal_(tensor, 0.0, std, generator)
 
 
@@ -159,13 +166,15 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None =
 
     A weight of more than 2 axes counts as a matrix of shape[0] rows.
     """
+    _checked("orthogonal_", tensor)
+    factor = as_number("orthogonal_", "gain", gain)
     rows, columns = tensor.shape[0] if tensor.ndim else 0, math.prod(tensor.shape[1:])
     if tensor.ndim < 2 or tensor.size == 0:
         raise ShapeError(explain("orthogonal_", "a tensor of at least 2 axes, not empty", f"shape {tensor.shape}"))
     tall = (generator or default_generator).normal((max(rows, columns), min(rows, columns)))
     q, r = np.linalg.qr(tall)
     q *= np.sign(np.diag(r))  # makes the draw uniform over the orthogonal matrices (Mezzadri 2007)
-    return _fill("orthogonal_", tensor, gain * (q if rows >= columns else q.T).reshape(tensor.shape))
+    return _fill("orthogonal_", tensor, factor * (q if rows >= columns else q.T).reshape(tensor.shape))
 
 
 def default_(weight: Tensor, bias: Tensor | None = None, generator: Generator | None = None) -> None:
@@ -189,9 +198,14 @@ def _checked_fan(fan: int) -> int:
     return fan
 
 
-def _fill(where: str, tensor: Tensor, values: Any) -> Tensor:
+def _checked(where: str, tensor: Any) -> Tensor:
     if not isinstance(tensor, Tensor) or tensor.dtype.kind != "f":
         got = str(tensor.dtype) if isinstance(tensor, Tensor) else type(tensor).__name__
         raise DTypeError(explain(where, "a floating-point Tensor", got))
+    return tensor
+
+
+def _fill(where: str, tensor: Tensor, values: Any) -> Tensor:
+    _checked(where, tensor)
     with no_grad():
         return tensor.assign_(Tensor(values, dtype=tensor.dtype, device=tensor.device))

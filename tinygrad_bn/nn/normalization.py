@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from .. import functional as F
-from ..checks import as_index
+from ..checks import as_index, as_number
 from ..creation import ones, zeros
-from ..errors import ArgumentError, ShapeError, explain
+from ..errors import ShapeError, explain
 from ..tensor import Tensor
 from . import init
 from .module import Module
@@ -34,14 +34,8 @@ class _BatchNorm(Module):
         super().__init__()
         where = type(self).__name__
         self.num_features = as_index(where, "num_features", num_features, 1)
-        if not eps > 0:
-            raise ArgumentError(explain(where, "eps > 0", repr(eps)))
-        if momentum is not None and not 0.0 <= momentum <= 1.0:
-            raise ArgumentError(
-                explain(where, "momentum in [0, 1] or None", repr(momentum), "it is the weight of the new value")
-            )
-        self.eps = eps
-        self.momentum = momentum
+        self.eps = as_number(where, "eps", eps, above=0.0)
+        self.momentum = None if momentum is None else as_number(where, "momentum", momentum, at_least=0.0, at_most=1.0)
         self.affine = affine
         self.track_running_stats = track_running_stats
         self.register_parameter("weight", Parameter(ones(self.num_features)) if affine else None)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from ..checks import as_number
 from ..creation import zeros_like
 from ..errors import ArgumentError, explain
 from ..kernels import kernels_of
 from ..tensor import Tensor
-from .optimizer import Group, Optimizer, Parameters, check_number
+from .optimizer import Group, Optimizer, Parameters
 
 
 class Adam(Optimizer):
@@ -44,15 +45,16 @@ class Adam(Optimizer):
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
 
     def check_settings(self, group: Group) -> None:
-        """Raise if a group's settings are out of range."""
+        """Raise if a group's settings are out of range; those that fit become numbers of Python."""
         super().check_settings(group)
         where = type(self).__name__
         betas = group["betas"]
         if not isinstance(betas, tuple | list) or len(betas) != 2:
             raise ArgumentError(explain(where, "betas to be two numbers", repr(betas)))
-        for number, beta in enumerate(betas):
-            check_number(where, f"betas[{number}]", beta, minimum=0.0, below=1.0)
-        check_number(where, "eps", group["eps"], minimum=0.0)
+        group["betas"] = tuple(
+            as_number(where, f"betas[{number}]", beta, at_least=0.0, below=1.0) for number, beta in enumerate(betas)
+        )
+        group["eps"] = as_number(where, "eps", group["eps"], at_least=0.0)
 
     def update(self, parameter: Tensor, group: Group, state: dict[str, Any]) -> None:
         """Change one parameter."""

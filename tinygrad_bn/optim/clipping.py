@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from ..checks import as_number
 from ..errors import DTypeError, GraphError, explain
 from ..tensor import Tensor
-from .optimizer import check_number
 
 
 def clip_grad_norm_(
@@ -32,9 +32,9 @@ def clip_grad_norm_(
     Raises:
         GraphError: the norm is not finite and `error_if_nonfinite` is set.
     """
-    check_number("clip_grad_norm_", "max_norm", max_norm, above=0.0)
+    max_norm = as_number("clip_grad_norm_", "max_norm", max_norm, above=0.0)
     if norm_type != math.inf:
-        check_number("clip_grad_norm_", "norm_type", norm_type, above=0.0)
+        norm_type = as_number("clip_grad_norm_", "norm_type", norm_type, above=0.0)
     gradients = _gradients("clip_grad_norm_", parameters)
     norms = [_norm(gradient, norm_type) for gradient in gradients]
     if norm_type == math.inf:
@@ -55,7 +55,7 @@ def clip_grad_norm_(
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
     """Limit every element of the gradients to [-clip_value, clip_value]."""
-    check_number("clip_grad_value_", "clip_value", clip_value, above=0.0)
+    clip_value = as_number("clip_grad_value_", "clip_value", clip_value, above=0.0)
     for gradient in _gradients("clip_grad_value_", parameters):
         gradient.data = gradient.detach().clip(-clip_value, clip_value).data
 

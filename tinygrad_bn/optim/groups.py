@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..checks import as_number
 from ..tensor import Tensor
-from .optimizer import check_number
 
 
 def parameter_groups(
@@ -36,7 +36,7 @@ def parameter_groups(
     shift_decay = scale_decay if norm_bias_weight_decay is None else norm_bias_weight_decay
     decays = {"weights": weight_decay, "norm_weight": scale_decay, "norm_bias": shift_decay}
     for name, decay in decays.items():
-        check_number("parameter_groups", f"the weight decay of {name}", decay, minimum=0.0)
+        as_number("parameter_groups", f"the weight decay of {name}", decay, at_least=0.0)
     members: dict[str, list[tuple[str, Tensor]]] = {name: [] for name in decays}
     norms = {
         id(p): f"norm_{name}"

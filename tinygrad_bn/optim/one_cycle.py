@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ..checks import as_index
+from ..checks import as_index, as_number
 from ..errors import ArgumentError, explain, unknown_choice
-from .optimizer import Group, Optimizer, check_number
+from .optimizer import Group, Optimizer
 from .schedule import LRScheduler, check_optimizer
 
 
@@ -44,28 +44,25 @@ class OneCycleLR(LRScheduler):
         highest = list(max_lr) if isinstance(max_lr, Sequence) else [max_lr] * len(groups)
         if len(highest) != len(groups):
             raise ArgumentError(explain(where, f"{len(groups)} values of max_lr, one per group", str(len(highest))))
-        for rate in highest:
-            check_number(where, "max_lr", rate, above=0.0)
+        highest = [as_number(where, "max_lr", rate, above=0.0) for rate in highest]
         self.total_steps = as_index(where, "total_steps", total_steps, 2)
-        check_number(where, "pct_start", pct_start, above=0.0, below=1.0)
-        check_number(where, "div_factor", div_factor, above=0.0)
-        check_number(where, "final_div_factor", final_div_factor, above=0.0)
+        pct_start = as_number(where, "pct_start", pct_start, above=0.0, below=1.0)
+        self.div_factor = as_number(where, "div_factor", div_factor, above=0.0)
+        self.final_div_factor = as_number(where, "final_div_factor", final_div_factor, above=0.0)
         if anneal_strategy not in ("cos", "linear"):
             raise unknown_choice(where, "anneal_strategy", anneal_strategy, ("cos", "linear"))
         if cycle_momentum:
-            for name, value in (("base_momentum", base_momentum), ("max_momentum", max_momentum)):
-                check_number(where, name, value, minimum=0.0, below=1.0)
+            base_momentum = as_number(where, "base_momentum", base_momentum, at_least=0.0, below=1.0)
+            max_momentum = as_number(where, "max_momentum", max_momentum, at_least=0.0, below=1.0)
             if any("betas" not in group and not group.get("momentum") for group in groups):
                 raise ArgumentError(
                     explain(where, "an optimiser with momentum or betas", "none", "or pass cycle_momentum=False")
                 )
         self.anneal_strategy = anneal_strategy
         self.momenta = (base_momentum, max_momentum) if cycle_momentum else None
-        self.div_factor = div_factor
-        self.final_div_factor = final_div_factor
         self.top = pct_start * total_steps - 1
         for group, rate in zip(groups, highest, strict=True):
-            group["initial_lr"] = rate / div_factor
+            group["initial_lr"] = rate / self.div_factor
         super().__init__(optimizer)
 
     def learning_rates(self, step: int) -> list[float]:

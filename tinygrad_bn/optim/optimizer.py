@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..checks import as_index
+from ..checks import as_index, as_number
 from ..errors import ArgumentError, DTypeError, GraphError, StateError, explain
 from ..tensor import Tensor
 
@@ -80,7 +80,7 @@ class Optimizer:
                 )
             taken.add(id(parameter))
         new["params"] = entries
-        check_number(self._where, "lr", new["lr"], above=0.0)
+        as_number(self._where, "lr", new["lr"], above=0.0)
         self.check_settings(new)
         self.param_groups.append(new)
 
@@ -95,9 +95,9 @@ class Optimizer:
             raise DTypeError(explain(self._where, "floating-point parameters", str(parameter.dtype)))
 
     def check_settings(self, group: Group) -> None:
-        """Raise if a group's settings are out of range."""
-        check_number(self._where, "lr", group["lr"], minimum=0.0)  # a schedule may end at 0
-        check_number(self._where, "weight_decay", group["weight_decay"], minimum=0.0)
+        """Raise if a group's settings are out of range; those that fit become numbers of Python."""
+        group["lr"] = as_number(self._where, "lr", group["lr"], at_least=0.0)  # a schedule may end at 0
+        group["weight_decay"] = as_number(self._where, "weight_decay", group["weight_decay"], at_least=0.0)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients, or (`set_to_none=False`) fill those there are with zeros."""
@@ -224,25 +224,3 @@ class Optimizer:
             settings = ", ".join(f"{k}={v}" for k, v in group.items() if k not in ("params", "param_names"))
             lines.append(f"  group {number}: {len(group['params'])} parameters, {settings}")
         return "\n".join([f"{self._where}(", *lines, ")"])
-
-
-def check_number(
-    where: str,
-    what: str,
-    value: Any,
-    minimum: float | None = None,
-    above: float | None = None,
-    below: float | None = None,
-) -> None:
-    """Raise unless a setting is a finite number within its range."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and value - value == 0
-    if (
-        not is_number
-        or (minimum is not None and value < minimum)
-        or (above is not None and value <= above)
-        or (below is not None and value >= below)
-    ):
-        limits = [
-            f"{sign} {limit:g}" for sign, limit in ((">=", minimum), (">", above), ("<", below)) if limit is not None
-        ]
-        raise ArgumentError(explain(where, f"{what} to be a number {' and '.join(limits)}", repr(value)))

@@ -12,9 +12,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..checks import as_index
+from ..checks import as_index, as_number
 from ..errors import ArgumentError, DTypeError, StateError, explain
-from .optimizer import Optimizer, check_number
+from .optimizer import Optimizer
 
 
 class LRScheduler:
@@ -105,9 +105,7 @@ class LRScheduler:
         if not isinstance(rates, Sequence) or len(rates) != len(self.base_lrs):
             got = f"of {len(rates)}" if isinstance(rates, Sequence) else repr(rates)
             raise StateError(explain(where, f"learning rates of {len(self.base_lrs)} groups", got))
-        for rate in rates:
-            check_number(where, "each of base_lrs", rate, minimum=0.0)
-        self.base_lrs = list(rates)
+        self.base_lrs = [as_number(where, "each of base_lrs", rate, at_least=0.0) for rate in rates]
         self._go_to(as_index(where, "last_epoch", state_dict["last_epoch"], 0))
 
 
@@ -144,8 +142,7 @@ class StepLR(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
         self.step_size = as_index("StepLR", "step_size", step_size, 1)
-        check_number("StepLR", "gamma", gamma, above=0.0)
-        self.gamma = gamma
+        self.gamma = as_number("StepLR", "gamma", gamma, above=0.0)
         super().__init__(optimizer)
 
     def factor(self, step: int) -> float:
@@ -164,8 +161,7 @@ class MultiStepLR(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, milestones: Sequence[int], gamma: float = 0.1) -> None:
         self.milestones = sorted(as_index("MultiStepLR", "each milestone", m, 0) for m in milestones)
-        check_number("MultiStepLR", "gamma", gamma, above=0.0)
-        self.gamma = gamma
+        self.gamma = as_number("MultiStepLR", "gamma", gamma, above=0.0)
         super().__init__(optimizer)
 
     def factor(self, step: int) -> float:
@@ -184,8 +180,7 @@ class CosineAnnealingLR(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
         self.T_max = as_index("CosineAnnealingLR", "T_max", T_max, 1)
-        check_number("CosineAnnealingLR", "eta_min", eta_min, minimum=0.0)
-        self.eta_min = eta_min
+        self.eta_min = as_number("CosineAnnealingLR", "eta_min", eta_min, at_least=0.0)
         super().__init__(optimizer)
 
     def learning_rates(self, step: int) -> list[float]:
@@ -211,12 +206,8 @@ class LinearLR(LRScheduler):
         end_factor: float = 1.0,
         total_iters: int = 5,
     ) -> None:
-        check_number("LinearLR", "start_factor", start_factor, above=0.0)
-        check_number("LinearLR", "end_factor", end_factor, minimum=0.0)
-        if start_factor > 1 or end_factor > 1:
-            raise ArgumentError(explain("LinearLR", "factors of at most 1", f"{start_factor} and {end_factor}"))
-        self.start_factor = start_factor
-        self.end_factor = end_factor
+        self.start_factor = as_number("LinearLR", "start_factor", start_factor, above=0.0, at_most=1.0)
+        self.end_factor = as_number("LinearLR", "end_factor", end_factor, at_least=0.0, at_most=1.0)
         self.total_iters = as_index("LinearLR", "total_iters", total_iters, 1)
         super().__init__(optimizer)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..checks import as_number
 from ..creation import zeros_like
 from ..errors import ArgumentError, explain
 from ..kernels import kernels_of
 from ..tensor import Tensor
-from .optimizer import Group, Optimizer, Parameters, check_number
+from .optimizer import Group, Optimizer, Parameters
 
 
 class SGD(Optimizer):
@@ -56,10 +57,10 @@ class SGD(Optimizer):
         super().__init__(params, defaults)
 
     def check_settings(self, group: Group) -> None:
-        """Raise if a group's settings are out of range or do not go together."""
+        """Raise if a group's settings are out of range or do not go together; numbers become Python's."""
         super().check_settings(group)
-        check_number("SGD", "momentum", group["momentum"], minimum=0.0, below=1.0)
-        check_number("SGD", "dampening", group["dampening"], minimum=0.0)
+        group["momentum"] = as_number("SGD", "momentum", group["momentum"], at_least=0.0, below=1.0)
+        group["dampening"] = as_number("SGD", "dampening", group["dampening"], at_least=0.0, at_most=1.0)
         if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):
             raise ArgumentError(
                 explain(
