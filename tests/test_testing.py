@@ -166,3 +166,7 @@ def test_float32_and_constants_are_refused() -> None:
         check_grad(F.tanh, [tg.ones(2, dtype="float64")])
     with pytest.raises(GradientCheckError, match="depends on the inputs"):
         check_grad(lambda x: x.detach(), [points(2)])
+    with pytest.raises(DTypeError, match="input 0 to be a Tensor"):
+        check_grad(F.tanh, [3.0])
+    with pytest.raises(DTypeError, match="a function that returns a Tensor"):
+        check_grad(lambda x: 3.0, [points(2)])

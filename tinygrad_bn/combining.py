@@ -49,7 +49,7 @@ def stack(tensors: Iterable[Tensor], axis: int = 0) -> Tensor:
 def where(condition: Any, a: Any, b: Any) -> Tensor:
     """Return a where the condition holds, b elsewhere; operands broadcast, numbers take the other one's dtype."""
     if not isinstance(condition, Tensor):
-        condition = Tensor(condition)
+        condition = Tensor(condition, device=next((t.device for t in (a, b) if isinstance(t, Tensor)), None))
     if condition.dtype.kind != "b":
         condition = condition != 0
     first, second = as_operand("where", a), as_operand("where", b)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -68,15 +69,7 @@ def full(
     shape: Any, value: float, *, dtype: Any = "float32", device: DeviceLike = None, requires_grad: bool = False
 ) -> Tensor:
     """Return a tensor of one value."""
-    lengths = as_shape("full", (shape,), minimum=0)
-    number, wanted = as_number("full", "value", value), as_dtype("full", dtype)
-    target = get_device(device)
-    try:
-        with np.errstate(all="ignore"):
-            array = target.xp.full(lengths, number, dtype=wanted)
-    except (ValueError, OverflowError) as error:
-        raise ArgumentError(explain("full", f"a value that fits into {wanted}", f"{value!r} ({error})")) from error
-    return from_array(array).requires_grad_(requires_grad)
+    return _filled("full", (shape,), value, dtype, device, requires_grad)
 
 
 def zeros(*shape: Any, dtype: Any = "float32", device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
@@ -85,12 +78,12 @@ def zeros(*shape: Any, dtype: Any = "float32", device: DeviceLike = None, requir
     >>> zeros(2, 3).shape
     (2, 3)
     """
-    return full(as_shape("zeros", shape, minimum=0), 0, dtype=dtype, device=device, requires_grad=requires_grad)
+    return _filled("zeros", shape, 0, dtype, device, requires_grad)
 
 
 def ones(*shape: Any, dtype: Any = "float32", device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
     """Return ones."""
-    return full(as_shape("ones", shape, minimum=0), 1, dtype=dtype, device=device, requires_grad=requires_grad)
+    return _filled("ones", shape, 1, dtype, device, requires_grad)
 
 
 def zeros_like(other: Tensor, *, requires_grad: bool = False) -> Tensor:
@@ -106,7 +99,21 @@ def ones_like(other: Tensor, *, requires_grad: bool = False) -> Tensor:
 def _like(where: str, other: Tensor, value: float, requires_grad: bool) -> Tensor:
     if not isinstance(other, Tensor):
         raise DTypeError(explain(where, "a Tensor", type(other).__name__))
-    return full(other.shape, value, dtype=other.dtype, device=other.device, requires_grad=requires_grad)
+    return _filled(where, other.shape, value, other.dtype, other.device, requires_grad)
+
+
+def _filled(
+    where: str, shape: Sequence[Any], value: float, dtype: Any, device: DeviceLike, requires_grad: bool
+) -> Tensor:
+    lengths = as_shape(where, shape, minimum=0)
+    number, wanted = as_number(where, "value", value), as_dtype(where, dtype)
+    target = get_device(device)
+    try:
+        with np.errstate(all="ignore"):
+            array = target.xp.full(lengths, number, dtype=wanted)
+    except (ValueError, OverflowError) as error:
+        raise ArgumentError(explain(where, f"a value that fits into {wanted}", f"{value!r} ({error})")) from error
+    return from_array(array).requires_grad_(requires_grad)
 
 
 def arange(*bounds: float, dtype: Any = None, device: DeviceLike = None) -> Tensor:

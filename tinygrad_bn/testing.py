@@ -75,6 +75,8 @@ def check_grad(
     random = np.random.default_rng(seed)
     with enable_grad():
         output = function(*inputs)
+    if not isinstance(output, Tensor):
+        raise DTypeError(explain("check_grad", "a function that returns a Tensor", type(output).__name__))
     if not output.requires_grad:
         raise GradientCheckError(explain("check_grad", "an output that depends on the inputs", f"{output!r}"))
     projection = random.standard_normal(output.shape)
@@ -164,6 +166,8 @@ def check_gradgrad(
 
 def _points(where: str, inputs: Sequence[Tensor]) -> list[np.ndarray]:
     for number, tensor in enumerate(inputs):
+        if not isinstance(tensor, Tensor):
+            raise DTypeError(explain(where, f"input {number} to be a Tensor", type(tensor).__name__))
         if tensor.requires_grad and tensor.dtype != np.float64:
             raise DTypeError(explain(where, f"input {number} of dtype float64", str(tensor.dtype), "use astype"))
     if not any(tensor.requires_grad for tensor in inputs):

@@ -265,6 +265,6 @@ def get_activation(name: str) -> Activation:
     Raises:
         ArgumentError: there is none of that name; the message lists them.
     """
-    if name not in ACTIVATIONS:
+    if not isinstance(name, str) or name not in ACTIVATIONS:
         raise unknown_choice("activation", "its name", name, ACTIVATIONS)
     return ACTIVATIONS[name]
