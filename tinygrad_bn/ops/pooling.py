@@ -161,14 +161,16 @@ class AdaptiveAvgPool2d(FusedOp):
         self.out_size = out_size
 
     def forward(self, kernels: Any, x: Any) -> Any:
+        self.shape = x.shape
         rows, columns = self._matrices(kernels.xp, x.shape, x.dtype)
         return kernels.matmul(kernels.matmul(rows, x), columns.T)
 
-    def retained_inputs(self) -> Sequence[int]:
-        return (0,)
+    def backward(self, grad: Any, inputs: Sequence[Any], output: Any) -> Sequence[Any]:
+        rows, columns = self._matrices(grad.device.xp, self.shape, grad.dtype)
+        return (grad.wrap(rows.T) @ grad @ grad.wrap(columns),)
 
     def backward_arrays(self, kernels: Any, grad: Any, inputs: Sequence[Any], output: Any) -> Sequence[Any]:
-        rows, columns = self._matrices(kernels.xp, inputs[0].shape, grad.dtype)
+        rows, columns = self._matrices(kernels.xp, self.shape, grad.dtype)
         return (kernels.matmul(kernels.matmul(rows.T, grad), columns),)
 
     def expand(self, x: Any) -> Any:
