@@ -131,3 +131,9 @@ def test_without_the_package_the_error_names_the_extra(tmp_path: Path, monkeypat
         interop.save_file({}, tmp_path / "a")
     with pytest.raises(MissingDependencyError, match=r"tinygrad_bn\[interop\]"):
         interop.load_file(tmp_path / "a")
+
+
+def test_only_a_mapping_is_saved(tmp_path: Path) -> None:
+    with pytest.raises(DTypeError, match="in save_file: expected a mapping from names to tensors, got list"):
+        interop.save_file([1], tmp_path / "weights.safetensors")  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []

@@ -25,10 +25,12 @@ def save_file(tensors: Mapping[str, Any], path: StrPath) -> None:
 
     Raises:
         MissingDependencyError: the package safetensors is not installed.
-        DTypeError: a name is no string, or a value is no array of numbers.
+        DTypeError: it is no mapping, a name is no string, or a value is no array of numbers.
         OSError: the folder does not exist or cannot be written.
     """
     library = _safetensors("save_file")
+    if not isinstance(tensors, Mapping):
+        raise DTypeError(explain("save_file", "a mapping from names to tensors", type(tensors).__name__))
     arrays = {_checked_name(name): _host_array(name, value) for name, value in tensors.items()}
     with atomic_writer(path) as file:
         file.write(library.save(arrays))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 from .. import functional as F
 from ..checks import as_index
 from ..creation import full
-from ..errors import unknown_choice
+from ..errors import ArgumentError, explain, unknown_choice
 from ..functional.arguments import no_inplace
 from ..tensor import Tensor
 from .module import Module
@@ -26,7 +27,11 @@ class Activation(Module):
 
     def __init__(self, inplace: bool = False, **parameters: Any) -> None:
         super().__init__()
-        no_inplace(type(self).__name__, inplace)
+        where, accepted = type(self).__name__, inspect.signature(type(self).function).parameters
+        no_inplace(where, inplace)
+        for name, value in parameters.items():
+            if name not in accepted:
+                raise ArgumentError(explain(where, "parameters that the function has", f"{name}={value!r}"))
         self._settings = tuple(parameters)
         for name, value in parameters.items():
             setattr(self, name, value)
@@ -142,7 +147,9 @@ class PReLU(Activation):
     function = staticmethod(F.prelu)
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
-        super().__init__(num_parameters=as_index("PReLU", "num_parameters", num_parameters, 1))
+        super().__init__()
+        self._settings = ("num_parameters",)
+        self.num_parameters = as_index("PReLU", "num_parameters", num_parameters, 1)
         self.weight = Parameter(full((self.num_parameters,), init))
 
     def forward(self, input: Tensor) -> Tensor:
@@ -270,8 +277,14 @@ def activation(name: str, **parameters: Any) -> Module:
     LeakyReLU(negative_slope=0.2)
 
     Raises:
-        ArgumentError: there is none of that name; the message lists them.
+        ArgumentError: there is none of that name (the message lists them), or it has no such parameters.
     """
-    if name not in ACTIVATIONS:
+    if not isinstance(name, str) or name not in ACTIVATIONS:
         raise unknown_choice("activation", "its name", name, ACTIVATIONS)
-    return ACTIVATIONS[name](**parameters)
+    made = ACTIVATIONS[name]
+    signature = inspect.signature(made)
+    try:
+        signature.bind(**parameters)
+    except TypeError as error:
+        raise ArgumentError(explain("activation", f"parameters of {made.__name__}{signature}", str(error))) from error
+    return made(**parameters)

@@ -42,13 +42,13 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     >>> round(calculate_gain("relu"), 4), round(calculate_gain("softsign"), 4)
     (1.4142, 2.3375)
     """
+    if not isinstance(nonlinearity, str) or nonlinearity not in {*_FIXED, *ACTIVATIONS}:
+        raise unknown_choice("calculate_gain", "nonlinearity", nonlinearity, {**_FIXED, **ACTIVATIONS})
     if nonlinearity in _FIXED:
         return _FIXED[nonlinearity]
     if nonlinearity == "leaky_relu":
         slope = 0.01 if param is None else as_number("calculate_gain", "param", param)
         return math.sqrt(2.0 / (1.0 + slope**2))
-    if nonlinearity not in ACTIVATIONS:
-        raise unknown_choice("calculate_gain", "nonlinearity", nonlinearity, {**_FIXED, **ACTIVATIONS})
     return 1.0 / math.sqrt(_mean_square(nonlinearity))
 
 

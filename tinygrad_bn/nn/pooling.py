@@ -6,6 +6,7 @@ from typing import Any
 
 from .. import functional as F
 from ..checks import as_index, as_pair
+from ..errors import DTypeError, explain
 from ..tensor import Tensor
 from .module import Module
 
@@ -30,9 +31,15 @@ class MaxPool2d(Module):
         ceil_mode: bool = False,
     ) -> None:
         super().__init__()
-        as_pair("MaxPool2d", "kernel_size", kernel_size, 1)
         self.kernel_size = kernel_size
         self.stride = kernel_size if stride is None else stride
+        for what, size, minimum in (
+            ("kernel_size", self.kernel_size, 1),
+            ("stride", self.stride, 1),
+            ("padding", padding, 0),
+            ("dilation", dilation, 1),
+        ):
+            as_pair("MaxPool2d", what, size, minimum)
         self.padding = padding
         self.dilation = dilation
         self.ceil_mode = ceil_mode
@@ -70,9 +77,14 @@ class AvgPool2d(Module):
         divisor_override: int | None = None,
     ) -> None:
         super().__init__()
-        as_pair("AvgPool2d", "kernel_size", kernel_size, 1)
         self.kernel_size = kernel_size
         self.stride = kernel_size if stride is None else stride
+        for what, size, minimum in (
+            ("kernel_size", kernel_size, 1),
+            ("stride", self.stride, 1),
+            ("padding", padding, 0),
+        ):
+            as_pair("AvgPool2d", what, size, minimum)
         self.padding = padding
         self.ceil_mode = ceil_mode
         self.count_include_pad = count_include_pad
@@ -104,6 +116,8 @@ class AdaptiveAvgPool2d(Module):
 
     def __init__(self, output_size: int | tuple[int | None, int | None] | None) -> None:
         super().__init__()
+        pair = output_size if isinstance(output_size, tuple | list) else (output_size, output_size)
+        as_pair("AdaptiveAvgPool2d", "output_size", tuple(1 if size is None else size for size in pair), 1)
         self.output_size = output_size
 
     def forward(self, input: Tensor) -> Tensor:
@@ -129,6 +143,8 @@ class Flatten(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the input with the axes merged."""
+        if not isinstance(input, Tensor):
+            raise DTypeError(explain("Flatten", "input to be a Tensor", type(input).__name__))
         return input.flatten(self.start_dim, self.end_dim)
 
     def extra_repr(self) -> str:

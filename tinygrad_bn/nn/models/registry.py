@@ -65,7 +65,7 @@ def build_model(name: str, **settings: Any) -> Module:
     >>> build_model("resnet20", width=4, order="swap", activation="tanh").input_shape
     (3, 32, 32)
     """
-    if name not in MODELS:
+    if not isinstance(name, str) or name not in MODELS:
         raise unknown_choice("build_model", "the model's name", name, MODELS)
     for setting in settings:
         if setting not in SETTINGS:

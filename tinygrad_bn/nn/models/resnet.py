@@ -23,6 +23,7 @@ act-norm-weight. Every order has the same number of parameters.
 
 from __future__ import annotations
 
+from ...checks import as_index
 from ...errors import ArgumentError, explain, unknown_choice
 from ...tensor import Tensor
 from ..block import ActivationLike, ConvBlock, make_parts
@@ -76,6 +77,7 @@ class ResNet(Module):
     ) -> None:
         super().__init__()
         self.input_shape = image_shape("ResNet", in_channels, image_size)
+        depth = as_index("ResNet", "depth", depth)
         if depth not in STAGES and (depth < 8 or depth % 6 != 2):
             raise ArgumentError(explain("ResNet", "depth 18, 34 or 6n + 2 (8, 14, 20, ...)", str(depth)))
         blocks = STAGES.get(depth, ((depth - 2) // 6,) * 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...checks import as_index
 from ...errors import unknown_choice
 from ...tensor import Tensor
 from ..block import ActivationLike, ConvBlock
@@ -51,7 +52,7 @@ class VGG(Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        if depth not in STAGES:
+        if as_index("VGG", "depth", depth) not in STAGES:
             raise unknown_choice("VGG", "depth", depth, map(str, STAGES))
         self.input_shape = image_shape("VGG", in_channels, image_size)
         self.features = Sequential()
