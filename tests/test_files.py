@@ -37,3 +37,20 @@ def test_a_failing_block_leaves_the_old_file_and_no_temporary_one(tmp_path: Path
 def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), atomic_writer(tmp_path / "none" / "file"):
         pass
+
+
+def test_two_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    with atomic_writer(path) as first, atomic_writer(path) as second:
+        first.write(b"first" * 1000)
+        second.write(b"second")
+    assert path.read_bytes() == b"first" * 1000  # the outer block ended last
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_has_the_permissions_of_any_other(tmp_path: Path) -> None:
+    path, ordinary = tmp_path / "result.json", tmp_path / "ordinary"
+    ordinary.touch()
+    with atomic_writer(path) as file:
+        file.write(b"x")
+    assert path.stat().st_mode == ordinary.stat().st_mode
