@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import tinygrad_bn as tg
 from tinygrad_bn.backend import manual_seed
 from tinygrad_bn.data import Compose, DataLoader, Dataset, Normalize, RandomCrop, RandomHorizontalFlip
 from tinygrad_bn.errors import ArgumentError, DeviceError, DTypeError, ShapeError, StateError
@@ -186,3 +187,31 @@ def test_repr_tells_the_settings() -> None:
     text = repr(DataLoader(DATASET, 2, shuffle=True, seed=3, transform=RandomCrop(1)))
     for part in ("10 images", "batch_size=2", "shuffle=True", "seed=3", "RandomCrop(padding=1", "'cpu'"):
         assert part in text
+
+
+def test_what_a_transform_returns_becomes_float32() -> None:
+    kept = np.arange(4.0).reshape(2, 1, 1, 2)  # float64, and the same array in every batch
+    loader = DataLoader((np.zeros((4, 1, 1, 2)), [0, 1, 0, 1]), batch_size=2, transform=lambda images, _: kept)
+    batches = [images for images, _ in loader]
+    assert [images.dtype for images in batches] == [np.float32] * 2
+    with tg.no_grad():
+        batches[0].assign_(7.0)
+    np.testing.assert_array_equal(batches[1].numpy(), kept)
+    assert kept.max() == 3.0
+
+
+def test_a_transform_that_returns_no_numbers() -> None:
+    loader = DataLoader((np.zeros((1, 1, 1, 1)), [0]), batch_size=1, transform=lambda images, _: images.astype("S1"))
+    with pytest.raises(DTypeError, match=r"array of numbers, got \|S1"):
+        next(iter(loader))
+
+
+def test_writing_into_a_batch_leaves_the_dataset_alone() -> None:
+    loader = DataLoader((np.ones((2, 1, 1, 2)), [0, 1]), batch_size=2)
+    with tg.no_grad():
+        for images, labels in loader:
+            images.assign_(7.0)
+            labels.assign_(0)
+    images, labels = next(iter(loader))
+    assert images.numpy().max() == 1.0
+    assert labels.tolist() == [0, 1]

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..backend import Device, get_device
 from ..checks import as_index
+from ..creation import from_numpy
 from ..errors import ArgumentError, DTypeError, ShapeError, StateError, explain
 from ..tensor import Tensor
 from .dataset import Dataset
@@ -29,8 +30,8 @@ class DataLoader:
         shuffle: draw a new order in every epoch; otherwise the dataset's own order.
         seed: the source of order and random changes.
         drop_last: leave out the last batch when it is smaller than the others.
-        transform: called with each batch as a float32 NumPy array and a generator; see `RandomCrop`,
-            `RandomHorizontalFlip`, `Normalize` and `Compose`.
+        transform: called with each batch as a float32 NumPy array and a generator, and what it returns
+            becomes float32; see `RandomCrop`, `RandomHorizontalFlip`, `Normalize` and `Compose`.
         device: where the tensors are put.
 
     >>> loader = DataLoader((np.zeros((5, 1, 2, 2)), [0, 1, 0, 1, 0]), batch_size=2)
@@ -122,7 +123,8 @@ class DataLoader:
             images, labels = self.dataset.batch(chosen)
             if self.transform is not None:
                 images = self._transformed(images, _generator(AUGMENTATION, self.seed, epoch, number))
-            yield Tensor(images, device=self.device), Tensor(labels, device=self.device)
+            # The batch is nobody else's, so the tensors may share its memory.
+            yield from_numpy(images).to(self.device), from_numpy(labels).to(self.device)
 
     def _transformed(self, images: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         assert self.transform is not None
@@ -130,7 +132,9 @@ class DataLoader:
         if not isinstance(result, np.ndarray) or len(result) != len(images):
             got = f"shape {result.shape}" if isinstance(result, np.ndarray) else type(result).__name__
             raise ShapeError(explain("DataLoader", f"the transform to return an array of {len(images)} images", got))
-        return np.ascontiguousarray(result)
+        if result.dtype.kind not in "fiub":
+            raise DTypeError(explain("DataLoader", "the transform to return an array of numbers", f"{result.dtype}"))
+        return np.array(result, dtype="float32", order="C")  # a copy: the transform may keep what it returned
 
 
 def _generator(*key: int) -> np.random.Generator:
