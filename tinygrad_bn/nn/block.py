@@ -44,7 +44,6 @@ class _Block(Sequential):
                 **make_parts(parts[position + 1 :], features[1], activation, norm),
             }
         )
-        self.order = order
 
 
 def make_parts(parts: tuple[str, ...], channels: int, activation: ActivationLike, norm: NormLike) -> dict[str, Module]:

@@ -61,7 +61,7 @@ class _Convolution(Module):
         init.default_(self.weight, self.bias)
 
     def extra_repr(self) -> str:
-        """Return the settings that are not the default ones."""
+        """Return the sizes and the stride, and of the other settings those that are not the default ones."""
         settings = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
         if self.padding != (0, 0):
             settings += f", padding={self.padding}"
@@ -159,6 +159,6 @@ class ConvTranspose2d(_Convolution):
         )
 
     def extra_repr(self) -> str:
-        """Return the settings that are not the default ones."""
+        """Return the settings as every convolution does, and output_padding if there is any."""
         shown = super().extra_repr()
         return shown if self.output_padding == (0, 0) else f"{shown}, output_padding={self.output_padding}"
