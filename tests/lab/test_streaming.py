@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tinygrad_bn.errors import ArgumentError
 from tinygrad_bn.lab.streaming import FixedHistogram, GrowingHistogram, StreamingMoments
 
 stats = pytest.importorskip("scipy.stats")
@@ -128,3 +129,8 @@ def test_all_zero_values_stay_in_one_bin() -> None:
     histogram = GrowingHistogram(1, 8)
     histogram.update(np.zeros((1, 100)))
     assert histogram.counts.tolist() == [[0, 0, 0, 0, 100, 0, 0, 0]]
+
+
+def test_bins_that_cannot_merge() -> None:
+    with pytest.raises(ArgumentError, match=r"in GrowingHistogram: expected bins to be a multiple of 4.*, got 6"):
+        GrowingHistogram(channels=1, bins=6)

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import ArgumentError, explain
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -149,7 +151,8 @@ class GrowingHistogram:
 
     def __init__(self, channels: int, bins: int) -> None:
         if bins % 4:
-            raise ValueError(f"bins must be a multiple of 4 so that they can merge about 0, got {bins}")
+            expected = "bins to be a multiple of 4, so that they can merge about 0"
+            raise ArgumentError(explain("GrowingHistogram", expected, str(bins)))
         self._histogram = FixedHistogram(channels, bins, -self.SMALLEST_RANGE, self.SMALLEST_RANGE)
 
     @property
