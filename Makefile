@@ -73,8 +73,8 @@ import-time: $(VENV)/.test ## measure what `import tinygrad_bn` adds to `import 
 	@$(BIN)/python scripts/import_time.py $(ARGS)
 
 .PHONY: floors
-floors: $(VENV)/.test ## draw which module imports which into docs/floors.svg
-	@$(BIN)/python scripts/draw_floors.py docs/floors.svg
+floors: $(VENV)/.test ## draw which module imports which into docs/images/floors.svg
+	@$(BIN)/python scripts/draw_floors.py docs/images/floors.svg
 
 # -- care of the tree -------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 Every import counts, also one inside a function or under TYPE_CHECKING: an arrow is an arrow.
 
-    python scripts/draw_floors.py docs/floors.svg     (or .dot, .png, .pdf; `make floors` does this)
+    python scripts/draw_floors.py docs/images/floors.svg     (or .dot, .png, .pdf; `make floors` does this)
 """
 
 from __future__ import annotations
