@@ -122,7 +122,7 @@ class Optimizer:
 
     def update(self, parameter: Tensor, group: Group, state: dict[str, Any]) -> None:
         """Change one parameter; its group has the settings, `state` is what is remembered of it."""
-        raise NotImplementedError
+        raise DTypeError(explain(type(self).__name__, "a subclass that defines update", "none"))
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of the state: {"state": {position: {...}}, "param_groups": [...]}, as in PyTorch.

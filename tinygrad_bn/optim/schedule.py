@@ -39,7 +39,7 @@ class LRScheduler:
 
     def factor(self, step: int) -> float:
         """Return the learning rate of a step as a multiple of the base one."""
-        raise NotImplementedError
+        raise DTypeError(explain(type(self).__name__, "a subclass that defines factor", "none"))
 
     def learning_rates(self, step: int) -> list[float]:
         """Return the learning rate of each group in a step."""
