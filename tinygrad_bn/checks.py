@@ -96,6 +96,13 @@ def as_shape(where: str, shape: Sequence[Any], minimum: int | None = None) -> tu
     return tuple(as_index(where, "each length of the shape", v, minimum) for v in values)
 
 
+def as_bool(where: str, what: str, value: Any) -> bool:
+    """Return a flag after checking that it is True or False, not something that merely counts as one."""
+    if not isinstance(value, bool | np.bool_):
+        raise DTypeError(explain(where, f"{what} to be True or False", repr(value)))
+    return bool(value)
+
+
 def check_probability(where: str, what: str, value: float, below_one: bool = False) -> float:
     """Return a probability after checking that it lies in [0, 1] (or [0, 1))."""
     number = as_number(where, what, value)

@@ -34,7 +34,7 @@ def as_array(where: str, data: Any, dtype: np.dtype[Any] | None) -> tuple[Device
         return data.device, data.data.astype(dtype or data.data.dtype, copy=True)
     device = device_of(data)
     if device is not None or isinstance(data, np.generic):
-        array = np.asarray(data) if device is None else data
+        array = np.asarray(data) if device is None or isinstance(data, np.ndarray) else data  # no subclass
         own = as_dtype(where, array.dtype)
         return device or get_device("cpu"), array.astype(dtype or own, copy=True)
     if isinstance(data, Sequence) and any(isinstance(part, Value) for part in data):

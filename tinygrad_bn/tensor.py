@@ -68,7 +68,7 @@ class Tensor(Value):
     def _set(self, array: Any, device: Device) -> None:
         self.data = array
         self.device = device
-        self.grad = None
+        self._grad = None
         self.name = None
         self._node = None
         self._leaf = None
@@ -576,8 +576,10 @@ class Tensor(Value):
         return self._narrow(self._variance("var", axis, ddof, keepdims))
 
     def std(self, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
-        """Return the standard deviation over axes: the square root of `var`."""
-        return self._narrow(self._variance("std", axis, ddof, keepdims).sqrt())
+        """Return the standard deviation over axes: the square root of `var`; where that is 0, no gradient flows."""
+        variance = self._variance("std", axis, ddof, keepdims)
+        constant = variance == 0.0
+        return self._narrow(ops.where(constant, 0.0, ops.where(constant, 1.0, variance).sqrt()))
 
     def _variance(self, where: str, axis: Axis, ddof: int, keepdims: bool) -> Tensor:
         axes = normalize_axes(where, axis, self.ndim)

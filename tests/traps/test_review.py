@@ -9,8 +9,10 @@ import pytest
 
 import tinygrad_bn as tg
 from tinygrad_bn import functional as F
+from tinygrad_bn import nn
 from tinygrad_bn.autograd import trace
-from tinygrad_bn.errors import DTypeError
+from tinygrad_bn.errors import ArgumentError, DTypeError, GraphError
+from tinygrad_bn.testing import GradientCheckError, check_grad
 
 torch = pytest.importorskip("torch")
 
@@ -116,3 +118,69 @@ def test_where_an_operand_is_nan_both_get_the_gradient(name: str) -> None:
     getattr(torch, name)(*theirs).sum().backward()
     for mine, other in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(mine.grad.numpy(), other.grad.numpy())
+
+
+def test_a_point_exactly_on_a_kink_is_called_one() -> None:
+    x = tg.tensor(np.array([0.0, 0.3, -1.0]), requires_grad=True)
+    for function in (F.relu, F.leaky_relu, lambda x: x.clip(0.0, 1.0)):
+        with pytest.raises(GradientCheckError, match="kink"):
+            check_grad(function, [x])
+
+
+def test_a_gradient_of_another_shape_is_refused_before_a_step_does_harm() -> None:
+    a = tg.ones(2, requires_grad=True)
+    for wrong in (tg.ones(3), tg.ones(1), tg.ones(2, dtype="float64")):
+        with pytest.raises(GraphError, match="in grad: expected a gradient of shape"):
+            a.grad = wrong
+    with pytest.raises(DTypeError, match="a Tensor or None"):
+        a.grad = np.ones(2)
+    assert a.grad is None
+
+
+def test_a_buffer_does_not_push_out_a_parameter() -> None:
+    layer = nn.Linear(2, 2)
+    with pytest.raises(ArgumentError, match="in register_buffer: expected a name that nothing else has"):
+        layer.register_buffer("weight", tg.zeros(2, 2))
+    assert [name for name, _ in layer.named_parameters()] == ["weight", "bias"]
+
+
+def test_flags_are_true_or_false() -> None:
+    x, mean, var = tg.ones(4, 2), tg.zeros(2), tg.ones(2)
+    calls = {
+        "batch_norm": lambda: F.batch_norm(x, mean, var, training="no"),
+        "dropout": lambda: F.dropout(x, 0.5, "no"),
+        "rrelu": lambda: F.rrelu(x, training="no"),
+        "max_pool2d": lambda: F.max_pool2d(tg.ones(1, 1, 4, 4), 2, ceil_mode="no"),
+        "avg_pool2d": lambda: F.avg_pool2d(tg.ones(1, 1, 4, 4), 2, count_include_pad="no"),
+    }
+    for name, call in calls.items():
+        with pytest.raises(DTypeError, match=f"in {name}: expected .* to be True or False, got 'no'"):
+            call()
+    for momentum in (float("nan"), 2.0, -1.5):
+        with pytest.raises(ArgumentError, match="in batch_norm: expected momentum"):
+            F.batch_norm(x, mean, var, training=True, momentum=momentum)
+    assert mean.tolist() == [0.0, 0.0]
+
+
+def test_the_deviation_of_equal_values_has_no_gradient() -> None:
+    x = tg.tensor([3.0, 3.0], requires_grad=True)
+    x.std().backward()
+    assert x.grad.tolist() == [0.0, 0.0]
+
+
+def test_no_grad_decorates_without_parentheses() -> None:
+    @tg.no_grad
+    def double(x: tg.Tensor) -> tg.Tensor:
+        return x * 2.0
+
+    assert not double(tg.ones(1, requires_grad=True)).requires_grad
+
+
+def test_a_module_given_for_an_activation_is_refused() -> None:
+    with pytest.raises(DTypeError, match="activation to be a name"):
+        nn.ConvBlock(1, 2, 3, order="swap", activation=nn.Tanh())
+
+
+def test_a_model_given_for_its_parameters_is_refused() -> None:
+    with pytest.raises(DTypeError, match=r"write model.parameters\(\)"):
+        tg.optim.SGD(nn.Linear(1, 1), lr=0.1)

@@ -23,6 +23,10 @@ class _GradMode:
 
     enabled: bool
 
+    def __new__(cls, function: Any = None) -> Any:
+        # `@no_grad` without parentheses decorates, too.
+        return super().__new__(cls) if function is None else cls()(function)
+
     def __init__(self) -> None:
         self._tokens: list[Token[bool]] = []
 

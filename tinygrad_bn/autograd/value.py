@@ -17,12 +17,12 @@ class Value:
     Attributes:
         data: the array, of the device's module.
         device: the device it lives on.
-        grad: the gradient collected by `backward`, of the same shape and dtype; None before.
         name: a name for drawings and messages.
     """
 
     __slots__ = (
         "__weakref__",
+        "_grad",
         "_hooks",
         "_leaf",
         "_node",
@@ -30,19 +30,39 @@ class Value:
         "_version",
         "data",
         "device",
-        "grad",
         "name",
     )
 
     data: Any
     device: Device
-    grad: Any
+    _grad: Any
     name: str | None
     _node: Node | None
     _leaf: ReferenceType[Leaf] | None
     _version: Version | None
     _hooks: dict[int, Callable[[Any], Any]] | None
     _requires_grad: bool
+
+    @property
+    def grad(self) -> Any:
+        """The gradient collected by `backward`, a tensor of this one's shape, dtype and device; None before."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, gradient: Any) -> None:
+        if gradient is not None:
+            if not isinstance(gradient, Value):
+                raise DTypeError(explain("grad", "a Tensor or None", type(gradient).__name__))
+            own, new = self.data, gradient.data
+            if (new.shape, new.dtype, gradient.device) != (own.shape, own.dtype, self.device):
+                raise GraphError(
+                    explain(
+                        "grad",
+                        f"a gradient of shape {own.shape} and dtype {own.dtype} on {self.device}",
+                        f"shape {new.shape} and dtype {new.dtype} on {gradient.device}",
+                    )
+                )
+        self._grad = gradient
 
     @property
     def requires_grad(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import Device, get_device
-from ..checks import as_index
+from ..checks import as_bool, as_index
 from ..creation import from_numpy
 from ..errors import ArgumentError, DTypeError, ShapeError, StateError, explain
 from ..tensor import Tensor
@@ -52,9 +52,9 @@ class DataLoader:
         where = "DataLoader"
         self.dataset = _as_dataset(dataset)
         self.batch_size = as_index(where, "batch_size", batch_size, minimum=1)
-        self.shuffle = _as_bool("shuffle", shuffle)
+        self.shuffle = as_bool("DataLoader", "shuffle", shuffle)
         self.seed = as_index(where, "seed", seed, minimum=0)
-        self.drop_last = _as_bool("drop_last", drop_last)
+        self.drop_last = as_bool("DataLoader", "drop_last", drop_last)
         if transform is not None and not callable(transform):
             raise DTypeError(explain(where, "a transform that can be called", repr(transform)))
         self.transform = transform
@@ -147,9 +147,3 @@ def _as_dataset(dataset: Dataset | tuple[Any, Any]) -> Dataset:
     if isinstance(dataset, tuple | list) and len(dataset) == 2:
         return Dataset(*dataset)
     raise DTypeError(explain("DataLoader", "a Dataset or a pair (images, labels)", type(dataset).__name__))
-
-
-def _as_bool(what: str, value: bool) -> bool:
-    if not isinstance(value, bool | np.bool_):
-        raise DTypeError(explain("DataLoader", f"{what} to be True or False", repr(value)))
-    return bool(value)

@@ -15,7 +15,7 @@ import numpy as np
 from .. import ops
 from ..autograd import apply
 from ..backend import default_generator
-from ..checks import as_number
+from ..checks import as_bool, as_number
 from ..errors import ArgumentError, DTypeError, ShapeError, explain, unknown_choice
 from ..tensor import Tensor
 from .arguments import check_floating, no_inplace
@@ -131,6 +131,7 @@ def rrelu(
     evaluation it is (lower + upper) / 2.
     """
     no_inplace("rrelu", inplace)
+    training = as_bool("rrelu", "training", training)
     x = check_floating("rrelu", "input", input)
     lower, upper = as_number("rrelu", "lower", lower), as_number("rrelu", "upper", upper)
     if not lower <= upper:

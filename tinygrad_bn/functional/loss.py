@@ -81,6 +81,8 @@ def cross_entropy(
     x, goal, single = _loss_arguments(where, x, target, weight, reduction, probabilities=True)
     classes = x.shape[1]
     if goal.dtype.kind == "f":
+        if ignore_index != -100:
+            raise ArgumentError(explain(where, "no ignore_index with probabilities", f"ignore_index={ignore_index}"))
         wider = np.result_type(x.dtype, goal.dtype)
         x, goal = x.astype(wider), goal.astype(wider)
         spread = goal * (1.0 - label_smoothing) + label_smoothing / classes if label_smoothing else goal

@@ -9,7 +9,7 @@ import numpy as np
 from .. import ops
 from ..autograd import apply, check_in_place
 from ..backend import default_generator
-from ..checks import as_number, check_probability
+from ..checks import as_bool, as_number, check_probability
 from ..errors import ArgumentError, ShapeError, explain
 from ..kernels import kernels_of
 from ..tensor import Tensor
@@ -60,6 +60,8 @@ def batch_norm(
     eps, momentum = as_number("batch_norm", "eps", eps), as_number("batch_norm", "momentum", momentum)
     if not eps > 0:
         raise ArgumentError(explain("batch_norm", "eps > 0", repr(eps)))
+    training = as_bool("batch_norm", "training", training)
+    momentum = as_number("batch_norm", "momentum", momentum, at_least=0, at_most=1)
     flat = x if x.ndim in (2, 4) else x.reshape(x.shape[0], x.shape[1], math.prod(x.shape[2:]), 1)
     if training:
         result = _train(flat, running_mean, running_var, weight, bias, momentum, eps)
@@ -113,6 +115,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     """
     x = check_floating("dropout", "input", input)
     no_inplace("dropout", inplace)
+    training = as_bool("dropout", "training", training)
     p = check_probability("dropout", "p", p)
     if not training or p == 0:
         return x

@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import ops
 from ..autograd import apply
-from ..checks import as_index, as_pair
+from ..checks import as_bool, as_index, as_pair
 from ..errors import ArgumentError, ShapeError, explain
 from ..kernels import kernels_of
 from ..kernels.shapes import pooled_length
@@ -71,6 +71,7 @@ def avg_pool2d(
     window = _window("avg_pool2d", x, kernel_size, stride, padding, 1, ceil_mode)
     if divisor_override is not None and as_index("avg_pool2d", "divisor_override", divisor_override) == 0:
         raise ArgumentError(explain("avg_pool2d", "divisor_override other than 0", "0"))
+    count_include_pad = as_bool("avg_pool2d", "count_include_pad", count_include_pad)
     result: Tensor = apply(ops.AvgPool2d(window, count_include_pad, divisor_override), x)
     return result.squeeze(0) if unbatched else result
 
@@ -105,6 +106,7 @@ def _window(
     dilation: Size,
     ceil_mode: bool,
 ) -> ops.PoolWindow:
+    ceil_mode = as_bool(where, "ceil_mode", ceil_mode)
     kernel = as_pair(where, "kernel_size", kernel_size, 1)
     steps = kernel if stride is None else as_pair(where, "stride", stride, 1)
     pad = as_pair(where, "padding", padding, 0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..errors import DTypeError, explain
 from .activation import activation as make_activation
 from .container import Sequential
 from .convolution import Conv2d, Size
@@ -53,6 +54,9 @@ def make_parts(parts: tuple[str, ...], channels: int, activation: ActivationLike
         if part == "norm":
             modules[part] = check_module("norm", norm(channels))
         else:
+            if isinstance(activation, Module) or not (isinstance(activation, str) or callable(activation)):
+                expected = "activation to be a name, or a class or function that makes a module"
+                raise DTypeError(explain("block", expected, repr(activation)))
             made = make_activation(activation) if isinstance(activation, str) else activation()
             modules[part] = check_module("activation", made)
     return modules

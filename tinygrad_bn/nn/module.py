@@ -137,6 +137,7 @@ class Module:
             raise DTypeError(explain("register_buffer", "a Tensor that is no Parameter", type(tensor).__name__))
         if tensor is not None and tensor.requires_grad:
             raise GraphError(explain("register_buffer", "a tensor that needs no gradient", "one that does"))
+        self._check_free("register_buffer", name, "_buffers")
         self._claim(name, "_buffers")[name] = tensor
         if tensor is not None and tensor.name is None:
             tensor.name = name
@@ -153,6 +154,11 @@ class Module:
 
     def _set_scope_name(self, name: str) -> None:
         self._scope_name = name
+
+    def _check_free(self, where: str, name: str, registry: str) -> None:
+        taken = [key for key in ("_parameters", "_buffers", "_modules") if name in self.__dict__.get(key, ())]
+        if taken and taken != [registry]:
+            raise ArgumentError(explain(where, "a name that nothing else has", f"{name!r}, one of the {taken[0][1:]}"))
 
     def _claim(self, name: str, registry: str) -> dict[str, Any]:
         """Return a registry after making sure that it alone holds the name."""

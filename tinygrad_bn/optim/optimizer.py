@@ -50,6 +50,9 @@ class Optimizer:
             raise DTypeError(
                 explain(self._where, "an iterable of parameters", "one Tensor", "write model.parameters() or [tensor]")
             )
+        if not isinstance(params, Iterable):
+            got = type(params).__name__
+            raise DTypeError(explain(self._where, "an iterable of parameters", got, "write model.parameters()"))
         entries: list[Any] = list(params)
         if not entries:
             raise ArgumentError(explain(self._where, "at least one parameter", "none", "is the model without any?"))
