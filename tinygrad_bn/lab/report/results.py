@@ -161,9 +161,7 @@ def graphs(comparison: Comparison) -> Markup:
             )
     if not parts:
         return element("p", "No graph was drawn: install the extra ", element("code", "viz"), " or the program dot.")
-    introduction = (
-        "Only the place of BatchNorm differs: the same operations, the same parameters, the same initial weights."
-    )
+    introduction = "Only the place of BatchNorm differs: the same operations, and the same initial weights."
     return join(element("p", introduction), *parts)
 
 
