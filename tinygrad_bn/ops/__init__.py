@@ -43,6 +43,7 @@ from .elementary import (
     Tanh,
 )
 from .matmul import Linear, MatMul
+from .norm_act import NormAct, NormActEval
 from .pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d, PoolWindow
 from .reduction import AnyAll, ArgExtremum, LogSumExp, Mean, Sum, TakeAlongAxis
 from .selection import Where, where
@@ -111,6 +112,8 @@ __all__ = [
     "Minimum",
     "Multiply",
     "Negative",
+    "NormAct",
+    "NormActEval",
     "Pad",
     "ParametricReLU",
     "PoolWindow",

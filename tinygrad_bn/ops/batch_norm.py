@@ -41,7 +41,7 @@ class BatchNorm(FusedOp):
 
     def backward_arrays(self, kernels: Any, grad: Any, inputs: Sequence[Any], output: Any) -> Sequence[Any]:
         x, weight, bias = inputs
-        return _cast(kernels.batch_norm_grad(grad, x, *self.kept, weight, self.eps), weight, bias)
+        return cast_gradients(kernels.batch_norm_grad(grad, x, *self.kept, weight, self.eps), weight, bias)
 
     def expand(self, x: Any, weight: Any, bias: Any) -> Any:
         axes = (0, *range(2, x.ndim))
@@ -70,7 +70,7 @@ class BatchNormEval(FusedOp):
 
     def backward_arrays(self, kernels: Any, grad: Any, inputs: Sequence[Any], output: Any) -> Sequence[Any]:
         x, mean, variance, weight, bias = inputs
-        grad_x, grad_weight, grad_bias = _cast(
+        grad_x, grad_weight, grad_bias = cast_gradients(
             kernels.batch_norm_eval_grad(grad, x, mean, variance, weight, self.eps), weight, bias
         )
         return grad_x, None, None, grad_weight, grad_bias
@@ -100,7 +100,7 @@ def _scaled(normalized: Any, weight: Any, bias: Any) -> Any:
     return normalized
 
 
-def _cast(gradients: tuple[Any, Any, Any], weight: Any, bias: Any) -> tuple[Any, Any, Any]:
+def cast_gradients(gradients: tuple[Any, Any, Any], weight: Any, bias: Any) -> tuple[Any, Any, Any]:
     """Drop the gradients of absent parameters, and give the others their parameter's dtype."""
     grad_x, grad_weight, grad_bias = gradients
     return (

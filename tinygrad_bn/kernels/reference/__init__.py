@@ -10,6 +10,7 @@ from .convolution import ConvolutionKernels
 from .elementwise import ElementwiseKernels
 from .indexing import IndexingKernels
 from .losses import LossKernels
+from .norm_act import NormActKernels
 from .pooling import PoolingKernels
 from .reduction import ReductionKernels
 from .updates import UpdateKernels
@@ -21,6 +22,7 @@ class Kernels(
     IndexingKernels,
     ConvolutionKernels,
     PoolingKernels,
+    NormActKernels,
     BatchNormKernels,
     ActivationKernels,
     LossKernels,
