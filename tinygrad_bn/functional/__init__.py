@@ -31,7 +31,7 @@ from .activation import (
 )
 from .convolution import conv2d, conv_transpose2d, linear
 from .loss import cross_entropy, log_softmax, mse_loss, nll_loss, one_hot, softmax
-from .normalization import batch_norm, dropout
+from .normalization import batch_norm, dropout, norm_act
 from .padding import pad
 from .pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 
@@ -63,6 +63,7 @@ __all__ = [
     "mish",
     "mse_loss",
     "nll_loss",
+    "norm_act",
     "one_hot",
     "pad",
     "penalized_tanh",

@@ -6,7 +6,9 @@ the same. Every function takes a floating-point tensor of any shape and returns 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,15 +19,31 @@ from ..autograd import apply
 from ..backend import default_generator
 from ..checks import as_bool, as_number
 from ..errors import ArgumentError, DTypeError, ShapeError, explain, unknown_choice
+from ..kernels.reference.activations import FORMULAS
 from ..tensor import Tensor
 from .arguments import check_floating, no_inplace
 
 
 def _activation(name: str, input: Any, **parameters: Any) -> Tensor:
     x = check_floating(name, "input", input)
-    numbers = {key: v if key == "approximate" else as_number(name, key, v) for key, v in parameters.items()}
-    result: Tensor = apply(ops.Activation(name, numbers), x)
+    result: Tensor = apply(ops.Activation(name, _checked(name, parameters)), x)
     return result
+
+
+def _checked(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an activation's parameters as Python numbers."""
+    numbers = {key: v if key == "approximate" else as_number(name, key, v) for key, v in parameters.items()}
+    if name == "hardtanh" and not numbers["min_val"] < numbers["max_val"]:
+        raise ArgumentError(
+            explain("hardtanh", "min_val < max_val", f"{parameters['min_val']} and {parameters['max_val']}")
+        )
+    if name == "celu" and numbers["alpha"] == 0:
+        raise ArgumentError(explain("celu", "alpha other than 0", "0"))
+    if name == "softplus" and not numbers["beta"] > 0:
+        raise ArgumentError(explain("softplus", "beta > 0", repr(parameters["beta"])))
+    if name == "gelu" and numbers["approximate"] not in ("none", "tanh"):
+        raise unknown_choice("gelu", "approximate", numbers["approximate"], ("none", "tanh"))
+    return numbers
 
 
 def tanh(input: Tensor) -> Tensor:
@@ -61,8 +79,6 @@ def sigmoid(input: Tensor) -> Tensor:
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
     """Return x limited to [min_val, max_val]; bounded. The slope at the limits is 0."""
     no_inplace("hardtanh", inplace)
-    if not as_number("hardtanh", "min_val", min_val) < as_number("hardtanh", "max_val", max_val):
-        raise ArgumentError(explain("hardtanh", "min_val < max_val", f"{min_val} and {max_val}"))
     return _activation("hardtanh", input, min_val=min_val, max_val=max_val)
 
 
@@ -159,8 +175,6 @@ def selu(input: Tensor, inplace: bool = False) -> Tensor:
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """Return x where positive, alpha * (exp(x / alpha) - 1) elsewhere; unbounded above (Barron 2017)."""
     no_inplace("celu", inplace)
-    if alpha == 0:
-        raise ArgumentError(explain("celu", "alpha other than 0", "0"))
     return _activation("celu", input, alpha=alpha)
 
 
@@ -171,8 +185,6 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
         input: of any shape.
         approximate: "none", or "tanh" for the authors' approximation.
     """
-    if approximate not in ("none", "tanh"):
-        raise unknown_choice("gelu", "approximate", approximate, ("none", "tanh"))
     return _activation("gelu", input, approximate=approximate)
 
 
@@ -190,8 +202,6 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """Return log(1 + exp(beta x)) / beta, and x itself where beta x > threshold; unbounded above."""
-    if not as_number("softplus", "beta", beta) > 0:
-        raise ArgumentError(explain("softplus", "beta > 0", repr(beta)))
     return _activation("softplus", input, beta=beta, threshold=threshold)
 
 
@@ -269,3 +279,28 @@ def get_activation(name: str) -> Activation:
     if not isinstance(name, str) or name not in ACTIVATIONS:
         raise unknown_choice("activation", "its name", name, ACTIVATIONS)
     return ACTIVATIONS[name]
+
+
+def formula_parameters(where: str, name: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all parameters of an activation's formula: those given, checked, and the others' default values.
+
+    Raises:
+        ArgumentError: there is no activation of that name, it has no fixed formula (a trained or random slope), or no
+            such parameter.
+    """
+    if not isinstance(name, str) or name not in FORMULAS:
+        if name in ("prelu", "rrelu"):
+            expected, remedy = "an activation with fixed parameters", f"call batch_norm and {name} one after the other"
+            raise ArgumentError(explain(where, expected, repr(name), remedy))
+        raise unknown_choice(where, "activation", name, FORMULAS)
+    defaults = _defaults(name)
+    for key in given:
+        if key not in defaults:
+            raise ArgumentError(explain(where, f"parameters of {name} ({', '.join(defaults) or 'none'})", repr(key)))
+    return _checked(name, {**defaults, **given})
+
+
+@functools.cache
+def _defaults(name: str) -> dict[str, Any]:
+    signature = inspect.signature(ACTIVATIONS[name].function).parameters.values()
+    return {p.name: p.default for p in signature if p.name not in ("input", "inplace")}

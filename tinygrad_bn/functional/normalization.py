@@ -1,18 +1,21 @@
-"""Batch normalisation and dropout: the two functions that behave differently in training and evaluation."""
+"""Batch normalisation, alone or with an activation, and dropout: they behave differently in training and evaluation."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from .. import ops
-from ..autograd import apply, check_in_place
+from ..autograd import Op, apply, check_in_place
 from ..backend import default_generator
 from ..checks import as_bool, as_number, check_probability
-from ..errors import ArgumentError, ShapeError, explain
+from ..errors import ArgumentError, ShapeError, explain, unknown_choice
 from ..kernels import kernels_of
 from ..tensor import Tensor
+from .activation import formula_parameters
 from .arguments import check_devices, check_floating, check_parameter, no_inplace
 
 
@@ -44,68 +47,134 @@ def batch_norm(
         ArgumentError: training with fewer than two values per channel, or evaluation without running averages.
         ShapeError, DTypeError: a parameter does not fit the input.
     """
-    x = check_floating("batch_norm", "input", input)
+    return _normalize(
+        "batch_norm",
+        input,
+        (running_mean, running_var, weight, bias),
+        training,
+        momentum,
+        eps,
+        ops.BatchNorm,
+        ops.BatchNormEval,
+    )
+
+
+def norm_act(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    order: str = "convention",
+    activation: str = "relu",
+    **parameters: Any,
+) -> Tensor:
+    """Normalise each channel and apply an activation, or the other way round, as one operation.
+
+    The same numbers as `batch_norm` and the activation one after the other, without the tensor between them.
+
+    Args:
+        input, running_mean, running_var, weight, bias, training, momentum, eps: as in `batch_norm`. The statistics and
+            the running averages are those of what is normalised: of the input in "convention", of its activation in
+            "swap".
+        order: "convention", activation(batch_norm(input)); or "swap", batch_norm(activation(input)).
+        activation: the name of a function of this package with fixed parameters: any but prelu and rrelu.
+        parameters: that function's parameters, such as negative_slope.
+
+    >>> import tinygrad_bn as tg
+    >>> norm_act(tg.tensor([[-1.0], [1.0]]), None, None, training=True, eps=3.0).tolist()
+    [[0.0], [0.5]]
+
+    Raises:
+        ArgumentError: an unknown order, activation or parameter; or as in `batch_norm`.
+        ShapeError, DTypeError: as in `batch_norm`.
+    """
+    if order not in ("convention", "swap"):
+        raise unknown_choice("norm_act", "order", order, ("convention", "swap"))
+    settings = (order, activation, formula_parameters("norm_act", activation, parameters))
+    return _normalize(
+        "norm_act",
+        input,
+        (running_mean, running_var, weight, bias),
+        training,
+        momentum,
+        eps,
+        lambda eps: ops.NormAct(eps, *settings),
+        lambda eps: ops.NormActEval(eps, *settings),
+    )
+
+
+def _normalize(
+    where: str,
+    input: Tensor,
+    tensors: tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None],
+    training: bool,
+    momentum: float,
+    eps: float,
+    training_op: Callable[[float], ops.BatchNorm | ops.NormAct],
+    evaluation_op: Callable[[float], Op],
+) -> Tensor:
+    """Check all arguments and apply one of two operations, made from eps; in training, move the running averages."""
+    x = check_floating(where, "input", input)
     if x.ndim < 2:
-        raise ShapeError(explain("batch_norm", "input (N, C) or (N, C, ...)", f"shape {x.shape}"))
-    for name, value in (
-        ("running_mean", running_mean),
-        ("running_var", running_var),
-        ("weight", weight),
-        ("bias", bias),
-    ):
-        check_parameter("batch_norm", name, value, (x.shape[1],), x.dtype, wider=True)
-    check_devices("batch_norm", x, running_mean, running_var, weight, bias)
+        raise ShapeError(explain(where, "input (N, C) or (N, C, ...)", f"shape {x.shape}"))
+    for name, value in zip(("running_mean", "running_var", "weight", "bias"), tensors, strict=True):
+        check_parameter(where, name, value, (x.shape[1],), x.dtype, wider=True)
+    check_devices(where, x, *tensors)
+    running_mean, running_var, weight, bias = tensors
     if (running_mean is None) != (running_var is None):
-        raise ArgumentError(explain("batch_norm", "both running_mean and running_var, or neither", "one of them"))
-    eps, momentum = as_number("batch_norm", "eps", eps), as_number("batch_norm", "momentum", momentum)
+        raise ArgumentError(explain(where, "both running_mean and running_var, or neither", "one of them"))
+    eps, momentum = as_number(where, "eps", eps), as_number(where, "momentum", momentum)
     if not eps > 0:
-        raise ArgumentError(explain("batch_norm", "eps > 0", repr(eps)))
-    training = as_bool("batch_norm", "training", training)
-    momentum = as_number("batch_norm", "momentum", momentum, at_least=0, at_most=1)
+        raise ArgumentError(explain(where, "eps > 0", repr(eps)))
+    training = as_bool(where, "training", training)
+    momentum = as_number(where, "momentum", momentum, at_least=0, at_most=1)
     flat = x if x.ndim in (2, 4) else x.reshape(x.shape[0], x.shape[1], math.prod(x.shape[2:]), 1)
+    result: Tensor
     if training:
-        result = _train(flat, running_mean, running_var, weight, bias, momentum, eps)
+        count = _check_training(where, x, running_mean, running_var)
+        op = training_op(eps)
+        result = apply(op, flat, weight, bias)
+        if running_mean is not None and running_var is not None:
+            _move(running_mean, running_var, op.statistics, count, momentum)
     elif running_mean is None or running_var is None:
         raise ArgumentError(
-            explain("batch_norm", "running_mean and running_var in evaluation", "None", "or pass training=True")
+            explain(where, "running_mean and running_var in evaluation", "None", "or pass training=True")
         )
     else:
-        result = apply(ops.BatchNormEval(eps), flat, running_mean, running_var, weight, bias)
+        result = apply(evaluation_op(eps), flat, running_mean, running_var, weight, bias)
     return result if flat is x else result.reshape(x.shape)
 
 
-def _train(
-    x: Tensor,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    momentum: float,
-    eps: float,
-) -> Tensor:
+def _check_training(where: str, x: Tensor, *running_averages: Tensor | None) -> int:
+    """Return the number of values per channel after checking that a training step can be made."""
     count = x.size // x.shape[1] if x.shape[1] else 0
     if count < 2:
         raise ArgumentError(
             explain(
-                "batch_norm",
+                where,
                 "at least 2 values per channel in training",
                 f"{count} (input of shape {x.shape})",
                 "use a larger batch, or eval() to normalise with the running averages",
             )
         )
-    for running in (running_mean, running_var):
+    for running in running_averages:
         if running is not None:
-            check_in_place("batch_norm", running)
-    op = ops.BatchNorm(eps)
-    result: Tensor = apply(op, x, weight, bias)
-    if running_mean is not None and running_var is not None:
-        kernels = kernels_of(x.device)
-        mean, variance = op.statistics
-        with np.errstate(all="ignore"):  # infinities and NaN are values like any other
-            for running, new in ((running_mean, mean), (running_var, variance * (count / (count - 1)))):
-                kernels.blend(running.data, new, momentum)
-                running.version.count += 1
-    return result
+            check_in_place(where, running)
+    return count
+
+
+def _move(running_mean: Tensor, running_var: Tensor, statistics: tuple[Any, Any], count: int, momentum: float) -> None:
+    """Move the running averages towards a batch's mean and its variance, which becomes unbiased here."""
+    kernels = kernels_of(running_mean.device)
+    mean, variance = statistics
+    with np.errstate(all="ignore"):  # infinities and NaN are values like any other
+        for running, new in ((running_mean, mean), (running_var, variance * (count / (count - 1)))):
+            kernels.blend(running.data, new, momentum)
+            running.version.count += 1
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
