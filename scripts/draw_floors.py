@@ -60,6 +60,8 @@ OUTSIDE: dict[str, Outside] = {
     "dask": Outside(("lab",)),
     "distributed": Outside(("lab",)),
     "numba": Outside(("kernels.cpu",), at_load=True),
+    "llvmlite": Outside(("kernels.cpu",), at_load=True),
+    "threadpoolctl": Outside(("backend",)),
     "cupy": Outside(("backend", "kernels.cuda")),
     "cudnn": Outside(("kernels.cuda",)),
 }

@@ -15,7 +15,14 @@ from typing import Any
 
 from . import functional
 from .autograd import enable_grad, grad, is_grad_enabled, no_grad
-from .backend import Generator, available_devices, get_device, manual_seed
+from .backend import (
+    Generator,
+    available_devices,
+    get_device,
+    get_num_threads,
+    manual_seed,
+    set_num_threads,
+)
 from .combining import concatenate, maximum, minimum, stack, where
 from .creation import (
     arange,
@@ -54,6 +61,7 @@ __all__ = [
     "full",
     "functional",
     "get_device",
+    "get_num_threads",
     "grad",
     "is_grad_enabled",
     "manual_seed",
@@ -64,6 +72,7 @@ __all__ = [
     "ones_like",
     "rand",
     "randn",
+    "set_num_threads",
     "stack",
     "tensor",
     "where",

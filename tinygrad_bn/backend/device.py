@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DeviceError, explain
+from .memory import BufferPool
 
 
 class Device:
@@ -23,9 +24,10 @@ class Device:
         array_type: the class of the module's arrays.
         to_host: turns one of the module's arrays into a NumPy array.
         from_host: turns a NumPy array into one of the module's arrays.
+        memory: where kernels take their outputs and workspaces from; None leaves that to the array module.
     """
 
-    __slots__ = ("array_type", "from_host", "kernels", "name", "to_host", "xp")
+    __slots__ = ("array_type", "from_host", "kernels", "memory", "name", "to_host", "xp")
 
     def __init__(
         self,
@@ -34,12 +36,14 @@ class Device:
         array_type: type,
         to_host: Callable[[Any], np.ndarray],
         from_host: Callable[[np.ndarray], Any],
+        memory: BufferPool | None = None,
     ) -> None:
         self.name = name
         self.xp = xp
         self.array_type = array_type
         self.to_host = to_host
         self.from_host = from_host
+        self.memory = memory
         self.kernels: Any = None  # chosen by the kernels floor on first use
 
     def __repr__(self) -> str:
@@ -53,7 +57,7 @@ def _same_array(array: Any) -> Any:
     return array
 
 
-_devices: dict[str, Device] = {"cpu": Device("cpu", np, np.ndarray, _same_array, np.asarray)}
+_devices: dict[str, Device] = {"cpu": Device("cpu", np, np.ndarray, _same_array, np.asarray, BufferPool())}
 
 
 def register_device(device: Device) -> None:

@@ -6,28 +6,58 @@ on CuPy. A faster provider subclasses it and overrides what is hot. No kernel ev
 
 from __future__ import annotations
 
+import importlib.util
 import os
 
 from ..backend import Device
-from ..errors import unknown_choice
+from ..errors import DeviceError, MissingDependencyError, explain, missing_dependency, unknown_choice
 from .reference import Kernels
 
-__all__ = ["PROVIDERS", "Kernels", "kernels_of"]
+__all__ = ["PROVIDERS", "Kernels", "kernels_of", "provider", "unusable_reason"]
 
-PROVIDERS: dict[str, type[Kernels]] = {"reference": Kernels}
-"""Every provider by its name; the environment variable TINYGRAD_BN_KERNELS forces one."""
+PROVIDERS = ("reference", "cpu")
+"""The names of the providers; the environment variable TINYGRAD_BN_KERNELS forces one."""
+
+_FORCED_BY = "TINYGRAD_BN_KERNELS"
 
 
 def kernels_of(device: Device) -> Kernels:
-    """Return the kernels that serve a device.
+    """Return the kernels that serve a device: the forced ones, else the fastest that can be used here.
 
     Raises:
         ArgumentError: TINYGRAD_BN_KERNELS names a provider that does not exist.
+        MissingDependencyError, DeviceError: it names one that cannot serve this device, and the message says why.
     """
     if device.kernels is None:
-        name = os.environ.get("TINYGRAD_BN_KERNELS", "reference")
-        if name not in PROVIDERS:
-            raise unknown_choice("TINYGRAD_BN_KERNELS", "the kernel provider", name, PROVIDERS)
-        device.kernels = PROVIDERS[name](device.xp)
+        forced = os.environ.get(_FORCED_BY)
+        if forced:
+            device.kernels = provider(forced, device)(device)
+        else:
+            name = "reference" if unusable_reason("cpu", device) else "cpu"
+            device.kernels = provider(name, device)(device)
     kernels: Kernels = device.kernels
     return kernels
+
+
+def provider(name: str, device: Device) -> type[Kernels]:
+    """Return the class of a provider for a device; errors as in `kernels_of`."""
+    if name not in PROVIDERS:
+        raise unknown_choice(_FORCED_BY, "the kernel provider", name, PROVIDERS)
+    if name == "reference":
+        return Kernels
+    if device.name != "cpu":
+        raise DeviceError(explain(_FORCED_BY, "kernels that serve the device", f"{name!r} for {device}"))
+    if importlib.util.find_spec("numba") is None:
+        raise missing_dependency("the kernels 'cpu'", "numba", "fast")
+    from .cpu import CpuKernels  # imports Numba, which takes a while
+
+    return CpuKernels
+
+
+def unusable_reason(name: str, device: Device) -> str | None:
+    """Return why a provider cannot serve a device here, or None when it can."""
+    try:
+        provider(name, device)
+    except (MissingDependencyError, DeviceError) as error:
+        return str(error)
+    return None

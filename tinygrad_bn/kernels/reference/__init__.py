@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from ...backend import Device
 from .activations import ActivationKernels
 from .batch_norm import BatchNormKernels
 from .convolution import ConvolutionKernels
@@ -28,9 +27,10 @@ class Kernels(
     LossKernels,
     UpdateKernels,
 ):
-    """All kernels on one array module `xp`."""
+    """All kernels on one device, through its array module `xp`."""
 
-    name = "reference"
+    name: str = "reference"
 
-    def __init__(self, xp: Any) -> None:
-        self.xp = xp
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        self.xp = device.xp

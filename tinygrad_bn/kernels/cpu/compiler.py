@@ -1,0 +1,228 @@
+"""Compiling kernels with Numba, and keeping the machine code between processes.
+
+Machine code is kept in a folder of the user, one folder per state of these sources: code that was compiled with one
+version of a file never meets another. One process compiles at a time, so several that start together do the work once.
+Where the folder cannot be used, everything is compiled anew, with one warning.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+from numba.core.ccallback import CFunc
+from numba.core.sigutils import normalize_signature
+
+CACHE_VARIABLE = "TINYGRAD_BN_CACHE"
+
+_MESSAGE_AFTER = 1.0  # seconds
+_LONGEST_WAIT = 120.0  # seconds
+
+# Sums may be reordered and multiplications joined with additions. NaN and infinities stay values like any other.
+_OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz"}}
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """Make a kernel that is compiled on its first call with each set of argument types.
+
+    It runs without the interpreter lock.
+    """
+    dispatcher = numba.njit(nogil=True, **_OPTIONS)(function)
+    dispatcher._cache = _KernelCache(function)
+    return dispatcher
+
+
+def compiled_part(function: Callable[..., Any]) -> Any:
+    """Make a function that is compiled into every kernel that calls it."""
+    return numba.njit(nogil=True, **_OPTIONS)(function)
+
+
+def compiled_address(signature: Any, function: Callable[..., Any], variant: str) -> int:
+    """Compile a function for one signature and return its address.
+
+    Kernels that call it through the address share one copy of its machine code, where they would each get their own.
+
+    Args:
+        signature: its Numba signature.
+        function: what to compile.
+        variant: tells functions of one name apart that close over different values.
+    """
+    made = CFunc(function, normalize_signature(signature), {}, _OPTIONS)
+    made._cache = _KernelCache(function, variant)
+    made.compile()
+    _addressed.append(made)
+    return int(made.address)
+
+
+_addressed: list[CFunc] = []  # their machine code lives as long as they do
+
+
+@cache
+def cache_folder() -> Path:
+    """Return where machine code is kept: below TINYGRAD_BN_CACHE, or below the user's cache folder."""
+    named = os.environ.get(CACHE_VARIABLE)
+    digest = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    return (Path(named) if named else _user_cache_folder()) / f"kernels-{digest.hexdigest()[:16]}"
+
+
+def _user_cache_folder() -> Path:
+    if sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    elif sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", Path.home()))
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    return base / "tinygrad_bn"
+
+
+class _Locator(_CacheLocator):  # type: ignore[misc]
+    """Tells Numba's cache the folder, whose name stands for the state of the sources."""
+
+    def __init__(self, line: int) -> None:
+        self._line = line
+
+    def get_cache_path(self) -> str:
+        return str(cache_folder())
+
+    def get_source_stamp(self) -> str:
+        return cache_folder().name
+
+    def get_disambiguator(self) -> str:
+        return str(self._line)
+
+    @classmethod
+    def from_function(cls, py_func: Any, py_file: str) -> _Locator:
+        return cls(py_func.__code__.co_firstlineno)
+
+
+class _CacheImpl(CompileResultCacheImpl):  # type: ignore[misc]
+    _locator_classes = (_Locator,)
+
+
+class _KernelCache(FunctionCache):  # type: ignore[misc]
+    """Numba's cache of one function, behind the folder's lock, and forgiving."""
+
+    _impl_class = _CacheImpl
+
+    def __init__(self, function: Any, variant: str = "") -> None:
+        super().__init__(function)
+        self._variant = variant
+
+    def _index_key(self, sig: Any, codegen: Any) -> Any:
+        # Numba's key holds what the function closes over, in a form that differs between processes.
+        return sig, codegen.magic_tuple(), self._variant
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        found = self._load(sig, target_context)
+        if found is None:
+            _compiling.begin()
+            found = self._load(sig, target_context)  # another process may have compiled it while we waited
+            if found is not None:
+                _compiling.end()
+        return found
+
+    def _load(self, sig: Any, target_context: Any) -> Any:
+        with _problems_warned():
+            return super().load_overload(sig, target_context)
+        return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            with _problems_warned():
+                super().save_overload(sig, data)
+        finally:
+            _compiling.end()
+
+
+class _Compiling:
+    """What is being compiled now: callers and, within them, what they call. Keeps the lock, and tells the user."""
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._seconds = 0.0
+        self._started = 0.0
+        self._message: threading.Timer | None = None
+        self._lock = contextlib.ExitStack()
+
+    def begin(self) -> None:
+        self._depth += 1
+        if self._depth > 1:
+            return
+        self._lock.enter_context(_folder_locked())
+        self._started = time.monotonic()
+        if self._seconds < _MESSAGE_AFTER:
+            self._message = threading.Timer(_MESSAGE_AFTER - self._seconds, _tell)
+            self._message.daemon = True
+            self._message.start()
+
+    def end(self) -> None:
+        self._depth -= 1
+        if self._depth:
+            return
+        self._seconds += time.monotonic() - self._started
+        if self._message is not None:
+            self._message.cancel()
+        self._lock.close()
+
+
+_compiling = _Compiling()
+
+
+def _tell() -> None:
+    print("tinygrad_bn: compiling the fast kernels for this machine, once", file=sys.stderr, flush=True)
+
+
+_warned = False
+
+
+@contextlib.contextmanager
+def _problems_warned() -> Iterator[None]:
+    """Let the cache folder's failures pass, whatever they are, with one warning."""
+    global _warned
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - a broken file raises whatever its bytes happen to mean
+        if not _warned:
+            _warned = True
+            problem = f"{type(error).__name__}: {error}"
+            warnings.warn(
+                f"compiled kernels cannot be kept in {cache_folder()} ({problem}); they are compiled again in every "
+                f"process. Remedy: make the folder writable, delete it, or name another one in {CACHE_VARIABLE}.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+
+@contextlib.contextmanager
+def _folder_locked() -> Iterator[None]:
+    """Hold the folder's lock; go on without it where there is none, or where its holder does not come to an end."""
+    try:
+        import fcntl
+
+        cache_folder().mkdir(parents=True, exist_ok=True)
+        file = open(cache_folder() / "lock", "a")  # noqa: SIM115 - closed below
+    except (ImportError, OSError):
+        yield  # where the folder cannot be written, saving warns
+        return
+    with file:
+        deadline = time.monotonic() + _LONGEST_WAIT
+        while time.monotonic() < deadline:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                time.sleep(0.02)
+        yield

@@ -1,0 +1,24 @@
+"""Which arrays the compiled kernels take: channels-last memory without gaps, float32 or float64."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+FLOATS = (np.dtype("float32"), np.dtype("float64"))
+
+
+def rows_of(x: Any) -> Any:
+    """Return x, (N, C) or (N, C, H, W), as C-contiguous rows (N * H * W, C); copies if its memory is laid out otherwise.
+
+    The copy is the exception: convolution, pooling and normalisation hand on channels-last memory.
+    """
+    if x.ndim == 2:
+        return np.ascontiguousarray(x)
+    return np.ascontiguousarray(x.transpose(0, 2, 3, 1)).reshape(-1, x.shape[1])
+
+
+def images_of(x: Any) -> Any:
+    """Return x (N, C, H, W) as C-contiguous (N, H, W, C); copies if its memory is laid out otherwise."""
+    return np.ascontiguousarray(x.transpose(0, 2, 3, 1))
