@@ -24,7 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
         for order in ("convention", "swap"):
             tg.manual_seed(0)
             model = nn.ConvBlock(1, 8, 3, padding=1, order=order, activation="tanh")
-            output = model(tg.randn(2, 1, 8, 8))
+            with nn.fusion(False):  # each operation is to be a node of its own, as in the drawing
+                output = model(tg.randn(2, 1, 8, 8))
             print(tg.viz.draw(model, (2, 1, 8, 8)).render(out / order, format="svg"))
             node, names = output._node, []
             while node is not None:

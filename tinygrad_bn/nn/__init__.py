@@ -34,6 +34,7 @@ from .block import ConvBlock, LinearBlock
 from .container import ModuleList, Sequential
 from .convolution import Conv2d, ConvTranspose2d
 from .dropout import Dropout
+from .fusion import fusion
 from .linear import Linear
 from .loss import CrossEntropyLoss, MSELoss
 from .models import MLP, MODELS, VGG, MobileNet, ResidualBlock, ResNet, SmallCNN, build_model
@@ -103,6 +104,7 @@ __all__ = [
     "activation",
     "build_model",
     "canonical_order",
+    "fusion",
     "init",
     "parse_order",
     "undisturbed",

@@ -38,11 +38,15 @@ class Activation(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the function of the input, in its shape."""
-        return type(self).function(input, **{name: getattr(self, name) for name in self._settings})
+        return type(self).function(input, **self.function_parameters())
+
+    def function_parameters(self) -> dict[str, Any]:
+        """Return the function's parameters by name."""
+        return {name: getattr(self, name) for name in self._settings}
 
     def extra_repr(self) -> str:
         """Return the function's parameters."""
-        return ", ".join(f"{name}={getattr(self, name)!r}" for name in self._settings)
+        return ", ".join(f"{name}={value!r}" for name, value in self.function_parameters().items())
 
 
 class Tanh(Activation):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Callable
+from functools import partial
+from typing import Any, ClassVar
 
 from .. import functional as F
 from ..checks import as_index, as_number
@@ -59,17 +61,27 @@ class _BatchNorm(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the normalised input, in its shape; in training, move the running averages."""
+        return self._run(F.batch_norm, input)
+
+    def forward_with_activation(self, input: Tensor, order: str, activation: str, parameters: dict[str, Any]) -> Tensor:
+        """Do what `forward` does, and an activation before or after it, as one operation.
+
+        Args:
+            input: as of `forward`.
+            order, activation, parameters: as of `functional.norm_act`.
+        """
+        return self._run(partial(F.norm_act, order=order, activation=activation, **parameters), input)
+
+    def _run(self, function: Callable[..., Tensor], input: Tensor) -> Tensor:
         self._check(input)
         if not self.training and self.running_mean is not None:
-            return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+            return function(input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
         if not self.training or self.num_batches_tracked is None:
-            return F.batch_norm(input, None, None, self.weight, self.bias, training=True, eps=self.eps)
+            return function(input, None, None, self.weight, self.bias, training=True, eps=self.eps)
         momentum = self.momentum
         if momentum is None:
             momentum = 1.0 / (int(self.num_batches_tracked.item()) + 1)
-        output = F.batch_norm(
-            input, self.running_mean, self.running_var, self.weight, self.bias, True, momentum, self.eps
-        )
+        output = function(input, self.running_mean, self.running_var, self.weight, self.bias, True, momentum, self.eps)
         self.num_batches_tracked.assign_(self.num_batches_tracked.data + 1)
         return output
 

@@ -14,7 +14,7 @@ from .records import Attributes, Role
 
 _ROLES: dict[str, Role] = {
     **dict.fromkeys(("conv2d", "conv2d_input_grad", "conv2d_weight_grad", "linear", "matmul"), Role.WEIGHT),
-    **dict.fromkeys(("batch_norm", "batch_norm_eval"), Role.NORM),
+    **dict.fromkeys(("batch_norm", "batch_norm_eval", "norm_act", "norm_act_eval"), Role.NORM),
     **dict.fromkeys(("prelu", "softmax", "log_softmax", *ops.TRAITS), Role.ACTIVATION),
     **dict.fromkeys(("max_pool2d", "max_pool2d_scatter", "max_pool2d_gather"), Role.POOL),
     **dict.fromkeys(("avg_pool2d", "avg_pool2d_grad", "adaptive_avg_pool2d"), Role.POOL),
@@ -37,8 +37,11 @@ _COMPARISON_SIGNS = {
 }
 _SIGNS = {**_ARITHMETIC_SIGNS, **_FUNCTION_SIGNS, **_COMPARISON_SIGNS}
 
-_OPENS = {"batch_norm": ("batch_norm", "batch_norm_eval")}
-"""Fused operations that one word opens together."""
+_OPENS = {
+    "batch_norm": ("batch_norm", "batch_norm_eval", "norm_act", "norm_act_eval"),
+    "norm_act": ("norm_act", "norm_act_eval"),
+}
+"""Fused operations that one word opens together; norm_act opens into batch_norm and the activation."""
 
 
 def role_of(op: Op) -> Role:
@@ -49,10 +52,10 @@ def role_of(op: Op) -> Role:
 def label_of(op: Op) -> str:
     """Return an operation's name; a general one, such as compare, is called by the function that it stands for.
 
-    BatchNorm is batch_norm in both modes; `attributes_of` tells them apart.
+    BatchNorm is batch_norm in both modes, and so is norm_act; `attributes_of` tells them apart.
     """
-    if isinstance(op, ops.BatchNormEval):
-        return ops.BatchNorm.name
+    if isinstance(op, ops.BatchNormEval | ops.NormActEval):
+        return op.name.removesuffix("_eval")
     function = getattr(op, "function", None)
     return function if isinstance(function, str) and function else op.name
 
@@ -82,13 +85,14 @@ def attributes_of(op: Op) -> Attributes:
     """
     found: list[tuple[str, str]] = []
     if role_of(op) is Role.NORM:
-        found.append(("uses", "batch statistics" if isinstance(op, ops.BatchNorm) else "running statistics"))
+        of_batch = isinstance(op, ops.BatchNorm | ops.NormAct)
+        found.append(("uses", "batch statistics" if of_batch else "running statistics"))
     for name, value in vars(op).items():
         if name == "window":
             found += _window(op, value)
         elif name == "parameters":
             found += [(key, _number(entry)) for key, entry in value.items()]
-        elif name in ("eps", "axes", "axis", "low", "high", "widths", "dtype"):
+        elif name in ("eps", "order", "activation", "axes", "axis", "low", "high", "widths", "dtype"):
             found.append((name, _number(value)))
         elif name == "out_size":
             found.append(("output", _size(value)))
@@ -135,7 +139,7 @@ def _openable() -> tuple[str, ...]:
 
 
 def names_to_open(expand: Iterable[str] | str) -> frozenset[str]:
-    """Return the operations to open, "batch_norm" standing for training and evaluation.
+    """Return the operations to open, "batch_norm" and "norm_act" standing for training and evaluation.
 
     Raises:
         ArgumentError: there is no fused operation of that name.

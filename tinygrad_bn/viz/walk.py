@@ -71,7 +71,7 @@ def _reachable(sources: Sequence[Source]) -> list[Node]:
 
 
 _STATISTICS = {"mean": "running_mean", "variance": "running_var"}
-"""The arguments of batch_norm_eval that are buffers, and what modules call them."""
+"""The arguments of batch_norm_eval and norm_act_eval that are buffers, and what modules call them."""
 
 
 class _Builder:
@@ -200,7 +200,7 @@ def _guess(leaf: Leaf, argument: str, op_name: str) -> tuple[Role, str]:
     """Return role and name of a leaf of which no model is known."""
     if leaf.tensor is not None:
         return Role.PARAMETER, leaf.name or argument
-    if op_name == "batch_norm_eval" and argument in _STATISTICS:
+    if op_name in ("batch_norm_eval", "norm_act_eval") and argument in _STATISTICS:
         return Role.BUFFER, leaf.name or _STATISTICS[argument]
     return (Role.INPUT, leaf.name) if leaf.name else (Role.CONSTANT, "constant")
 
