@@ -34,6 +34,7 @@ from .block import ConvBlock, LinearBlock
 from .container import ModuleList, Sequential
 from .convolution import Conv2d, ConvTranspose2d
 from .dropout import Dropout
+from .folding import fold_batch_norm
 from .fusion import fusion
 from .linear import Linear
 from .loss import CrossEntropyLoss, MSELoss
@@ -104,6 +105,7 @@ __all__ = [
     "activation",
     "build_model",
     "canonical_order",
+    "fold_batch_norm",
     "fusion",
     "init",
     "parse_order",
