@@ -255,6 +255,64 @@ NORMALIZATIONS = [
 ]
 
 
+def _norm_act(
+    shape: tuple[int, ...],
+    order: str,
+    activation: str,
+    training: bool,
+    affine: tuple[bool, bool] = (True, True),
+    half: bool = True,
+    eps: float = 1e-5,
+    **parameters: Any,
+) -> Case:
+    """The pair as one call, beside PyTorch's two calls one after the other."""
+    mean, variance = _statistics(np.random.default_rng(5), shape[1])
+    function = next(f for name, given, f in ACTIVATION_CASES if (name, given) == (activation, parameters))
+
+    def parts(rest: tuple[Any, ...]) -> tuple[Any, Any]:
+        waiting = iter(rest)
+        return next(waiting) if affine[0] else None, next(waiting) if affine[1] else None
+
+    def ours(x: Any, *rest: Any) -> Any:
+        running = [tg.tensor(a, dtype=x.dtype, device=x.device) for a in (mean, variance)]
+        pair = {"order": order, "activation": activation, **parameters}
+        return F.norm_act(x, *running, *parts(rest), training, eps=eps, **pair)
+
+    def theirs(x: Any, *rest: Any) -> Any:
+        running = [torch.tensor(a, dtype=x.dtype) for a in (mean, variance)]
+        if order == "swap":
+            return TF.batch_norm(function(x), *running, *parts(rest), training, eps=eps)
+        return function(TF.batch_norm(x, *running, *parts(rest), training, eps=eps))
+
+    words = f"{order}, {activation}, {parameters}, {'training' if training else 'evaluation'}, {affine}"
+    shapes = [shape, *((shape[1],) for wanted in affine if wanted)]
+    return Case(f"norm_act({words}) {shape}", ours, theirs, normal(*shapes), half)
+
+
+# Rounded to float16, a value of hardtanh's input crosses its limit, where the slope jumps.
+NORM_ACTS = [
+    _norm_act((4, 3, 2, 3), order, activation, training, half=activation != "hardtanh", **parameters)
+    for activation, parameters in (
+        ("relu", {}),
+        ("tanh", {}),
+        ("leaky_relu", {"negative_slope": 0.3}),
+        ("hardtanh", {"min_val": -0.5, "max_val": 2.0}),
+        ("gelu", {"approximate": "tanh"}),
+        ("softplus", {"beta": 2.0, "threshold": 3.0}),
+        ("identity", {}),
+    )
+    for order in ("convention", "swap")
+    for training in (True, False)
+] + [
+    _norm_act((5, 3), "convention", "selu", True, (True, False)),
+    _norm_act((5, 3), "swap", "selu", True),
+    _norm_act((5, 3, 2), "convention", "silu", False, (False, False)),
+    _norm_act((3, 2, 2, 2, 2), "swap", "silu", True, (False, False), eps=0.5),
+    _norm_act((0, 3, 2, 2), "convention", "relu", False),
+    _norm_act((0, 3, 2), "swap", "tanh", False),
+]
+
+
 def _cross_entropy(
     shape: tuple[int, ...],
     weighted: bool = False,
@@ -390,7 +448,7 @@ LINEARS = [
     )
 ]
 
-FUNCTIONAL = [*CONVOLUTIONS, *TRANSPOSED, *POOLS, *ACTIVATIONS, *NORMALIZATIONS, *LOSSES, *PADS, *LINEARS]
+FUNCTIONAL = [*CONVOLUTIONS, *TRANSPOSED, *POOLS, *ACTIVATIONS, *NORMALIZATIONS, *NORM_ACTS, *LOSSES, *PADS, *LINEARS]
 
 
 def _unary(name: str, theirs: Any = None, low: float = -2.0, high: float = 2.0) -> Case:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cases import CONVOLUTIONS, EVERYTHING, NORMALIZATIONS, POOLS, Case
+from cases import CONVOLUTIONS, EVERYTHING, NORM_ACTS, NORMALIZATIONS, POOLS, Case
 from compare import assert_close, cast, layouts, leaves
 
 import tinygrad_bn as tg
@@ -44,7 +44,7 @@ def test_inputs_that_repeat_one_value_in_memory(case: Case) -> None:
                 assert_close(a, b, f"input {number}: broadcast")
 
 
-@pytest.mark.parametrize("case", [*CONVOLUTIONS, *POOLS, *NORMALIZATIONS], ids=repr)
+@pytest.mark.parametrize("case", [*CONVOLUTIONS, *POOLS, *NORMALIZATIONS, *NORM_ACTS], ids=repr)
 def test_memory_of_the_gradient_does_not_matter(case: Case) -> None:
     inputs = leaves(cast(case.draw(), "float64"))
     output = case.ours(*inputs)
@@ -71,6 +71,8 @@ def test_convolution_pooling_and_norm_are_channels_last_in_memory() -> None:
     for result in (
         y,
         tg.functional.batch_norm(y, None, None, training=True),
+        tg.functional.norm_act(y, None, None, training=True),
+        tg.functional.norm_act(y, None, None, training=True, order="swap", activation="tanh"),
         tg.functional.max_pool2d(y, 2),
         tg.functional.max_pool2d(y, 3, padding=1),
     ):

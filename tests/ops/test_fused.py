@@ -48,6 +48,14 @@ def batch_norms(draw: st.DrawFn, evaluation: bool) -> Drawn:
 
 
 @st.composite
+def norm_acts(draw: st.DrawFn, evaluation: bool) -> Drawn:
+    make, arrays = draw(batch_norms(evaluation))
+    order, name = draw(st.sampled_from(["convention", "swap"])), draw(st.sampled_from(sorted(FORMULAS)))
+    kind = ops.NormActEval if evaluation else ops.NormAct
+    return lambda: kind(make().eps, order, name, PARAMETERS.get(name, {})), arrays
+
+
+@st.composite
 def linears(draw: st.DrawFn) -> Drawn:
     rng = np.random.default_rng(draw(st.integers(0, 1000)))
     inside, outside = draw(st.integers(0, 4)), draw(st.integers(0, 4))
@@ -112,6 +120,8 @@ def activations(draw: st.DrawFn) -> Drawn:
 STRATEGIES = {
     ops.BatchNorm: batch_norms(evaluation=False),
     ops.BatchNormEval: batch_norms(evaluation=True),
+    ops.NormAct: norm_acts(evaluation=False),
+    ops.NormActEval: norm_acts(evaluation=True),
     ops.Linear: linears(),
     ops.Softmax: along_an_axis(ops.Softmax),
     ops.LogSoftmax: along_an_axis(ops.LogSoftmax),
@@ -130,6 +140,7 @@ def _every(kind: type[Op]) -> set[type[Op]]:
 
 def test_every_fused_operation_is_tested() -> None:
     ours = {kind for kind in _every(FusedOp) if kind.__module__.startswith("tinygrad_bn.")}
+    ours = {kind for kind in ours if not kind.__name__.startswith("_")}
     assert ours == set(STRATEGIES)
 
 
@@ -138,7 +149,7 @@ def test_every_fused_operation_is_tested() -> None:
 @given(st.data())
 def test_kernels_compute_what_the_expansion_says(kind: type[FusedOp], dtype: str, data: st.DataObject) -> None:
     make, arrays = data.draw(STRATEGIES[kind])
-    constants = (1, 2) if kind is ops.BatchNormEval else ()
+    constants = (1, 2) if kind in (ops.BatchNormEval, ops.NormActEval) else ()
 
     def inputs() -> list[Any]:
         return [
@@ -185,12 +196,28 @@ def test_an_expansion_has_primitive_operations_only() -> None:
     assert {"mean", "sub", "mul", "add", "rsqrt"} <= {op.name for op in seen}
 
 
+@pytest.mark.parametrize("order", ["convention", "swap"])
+@pytest.mark.parametrize("evaluation", [False, True])
+def test_a_pair_opens_into_its_two_halves_and_keeps_its_input_alone(order: str, evaluation: bool) -> None:
+    tensors = [tg.randn(*s, requires_grad=i not in (1, 2)) for i, s in enumerate([(4, 3, 2, 2), *[(3,)] * 4])]
+    kind = ops.NormActEval if evaluation else ops.NormAct
+    inputs = tensors if evaluation else [tensors[0], *tensors[3:]]
+    node = apply(kind(1e-5, order, "tanh", {}), *inputs)._node
+    assert node.saved_bytes == 4 * (4 * 3 * 2 * 2 + 4 * 3)  # x, and four numbers per channel
+    last = kind(1e-5, order, "tanh", {}).expand(*inputs)._node
+    names = [last.edges[0].op.name, last.op.name]
+    norm = "batch_norm_eval" if evaluation else "batch_norm"
+    assert names == (["tanh", norm] if order == "swap" else [norm, "tanh"])
+
+
 def test_operations_count_their_work() -> None:
     assert ops.MatMul().flops([(2, 3), (3, 4)], (2, 4)) == 2 * 2 * 3 * 4
     assert ops.Linear().flops([(5, 3), (4, 3), (4,)], (5, 4)) == 2 * 5 * 3 * 4
     assert ops.Add().flops([(2, 3), (3,)], (2, 3)) == 6
     assert ops.Reshape((6,)).flops([(2, 3)], (6,)) == 0
     assert ops.Sum((0,), False).flops([(2, 3)], (3,)) == 6
+    pair = ops.NormAct(1e-5, "swap", "relu", {})
+    assert pair.flops([(2, 3), (3,), (3,)], (2, 3)) == 6 * (7 + 1)
 
 
 def test_an_operation_that_forgets_its_expansion_says_so() -> None:
