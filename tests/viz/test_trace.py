@@ -214,6 +214,25 @@ def test_batch_norm_opens_into_its_primitives_in_both_modes() -> None:
     assert all(n.cluster == opened[0].id for n in evaluation.nodes if n.role is Role.ARITHMETIC)
 
 
+@pytest.mark.parametrize(("order", "names"), [("convention", ["batch_norm", "tanh"]), ("swap", ["tanh", "batch_norm"])])
+def test_a_recorded_pair_is_one_box_that_opens_into_two_and_further(order: str, names: list[str]) -> None:
+    """A model that is drawn is traced, and shows both; a tensor shows what computed it."""
+    block = nn.ConvBlock(1, 3, 3, order=order, activation="tanh")
+    for training, statistics in ((True, []), (False, ["running_mean", "running_var"])):
+        block.train(training)
+        assert "norm_act" not in labels(record_model(block, (2, 1, 4, 4)))
+        output = block(tg.randn(2, 1, 4, 4))
+        closed = record_tensor(output)
+        (pair,) = (n for n in closed.nodes if n.role is Role.NORM)
+        assert pair.label == "norm_act"
+        assert pair.path == "ConvBlock"
+        assert {"order": order, "activation": "tanh"}.items() <= dict(pair.attributes).items()
+        assert labels(closed, Role.BUFFER) == statistics
+        opened = record_tensor(output, expand="norm_act")
+        assert [n.label for n in opened.nodes if n.role in (Role.NORM, Role.ACTIVATION)] == names
+        assert labels(record_tensor(output, expand="batch_norm"), Role.NORM) == []
+
+
 def test_an_operation_inside_an_opened_one_opens_too() -> None:
     logits = tg.randn(4, 3, requires_grad=True)
     loss = F.cross_entropy(logits, tg.tensor([0, 1, 2, 0], dtype="int64"))

@@ -51,7 +51,7 @@ def fold_batch_norm(model: Module) -> Module:
     Raises:
         DTypeError: the model is no Module.
     """
-    folded = copy.deepcopy(check_module("fold_batch_norm", model)).eval()
+    folded = copy.deepcopy(check_module("fold_batch_norm", model))
     places = Counter(id(child) for module in folded.modules() for child in module.children())
     for container in folded.modules():
         if type(container).forward not in _IN_ORDER or "forward" in vars(container):
@@ -61,7 +61,7 @@ def fold_batch_norm(model: Module) -> Module:
             if _can_fold(layer, norm) and places[id(layer)] == 1:
                 _fold(layer, norm)
                 container.add_module(name, Identity())
-    return folded
+    return folded.eval()
 
 
 def _can_fold(layer: Module, norm: Module) -> bool:
