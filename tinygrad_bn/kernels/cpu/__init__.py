@@ -11,6 +11,7 @@ from .batch_norm import BatchNormOverrides
 from .convolution import ConvolutionOverrides
 from .elementwise import ElementwiseOverrides
 from .losses import LossOverrides
+from .matmul import MatmulOverrides
 from .pooling import PoolingOverrides
 from .updates import UpdateOverrides
 
@@ -22,6 +23,7 @@ class CpuKernels(
     PoolingOverrides,
     LossOverrides,
     UpdateOverrides,
+    MatmulOverrides,
     ElementwiseOverrides,
 ):
     """All kernels on the CPU, the hot ones compiled."""

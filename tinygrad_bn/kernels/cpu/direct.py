@@ -21,6 +21,8 @@ from .gemm import call_gemm
 
 AS_IT_IS, EXCHANGED, TURNED = 0, 1, 2
 
+_LINE = 16  # float32 values in a cache line
+
 
 @compiled
 def pack_weight(part: int, first: int, last: int, weight: Any, panels: Any, how: int) -> None:
@@ -32,19 +34,24 @@ def pack_weight(part: int, first: int, last: int, weight: Any, panels: Any, how:
     _, height, width, depth, columns = panels.shape
     for panel in range(first, last):
         some = min(columns, weight.shape[1 if how else 0] - panel * columns)
-        for k in range(depth):
-            for column in range(columns):
-                channel = panel * columns + column
-                for i in range(height):
-                    for j in range(width):
-                        if column >= some:
-                            panels[panel, i, j, k, column] = 0.0
-                        elif how == AS_IT_IS:
-                            panels[panel, i, j, k, column] = weight[channel, k, i, j]
-                        elif how == EXCHANGED:
-                            panels[panel, i, j, k, column] = weight[k, channel, i, j]
-                        else:
-                            panels[panel, i, j, k, column] = weight[k, channel, height - 1 - i, width - 1 - j]
+        if some < columns:
+            panels[panel] = 0.0
+        # A few rows at a time, so that what a cache line holds is used while it is there.
+        for start in range(0, depth, _LINE):
+            end = min(start + _LINE, depth)
+            if how == AS_IT_IS:
+                for column in range(some):
+                    for k in range(start, end):
+                        for i in range(height):
+                            for j in range(width):
+                                panels[panel, i, j, k, column] = weight[panel * columns + column, k, i, j]
+            else:
+                for k in range(start, end):
+                    for column in range(some):
+                        for i in range(height):
+                            for j in range(width):
+                                y, z = (height - 1 - i, width - 1 - j) if how == TURNED else (i, j)
+                                panels[panel, y, z, k, column] = weight[k, panel * columns + column, i, j]
 
 
 @compiled_part
@@ -494,12 +501,13 @@ def weight_grad_few_channels(
 def unpack_weight_grad(part: int, first: int, last: int, partial: Any, result: Any) -> None:
     """Add up partial gradients (parts, KH, KW, C, O), in their order, into channels first..last of (O, C, KH, KW)."""
     parts, height, width, channels, _ = partial.shape
-    for start in range(first, last, 16):
-        for k in range(channels):
-            for channel in range(start, min(start + 16, last)):
-                for i in range(height):
-                    for j in range(width):
-                        total = 0.0
-                        for number in range(parts):
-                            total += partial[number, i, j, k, channel]
-                        result[channel, k, i, j] = total
+    for start in range(first, last, _LINE):
+        for begin in range(0, channels, _LINE):
+            for channel in range(start, min(start + _LINE, last)):
+                for k in range(begin, min(begin + _LINE, channels)):
+                    for i in range(height):
+                        for j in range(width):
+                            total = 0.0
+                            for number in range(parts):
+                                total += partial[number, i, j, k, channel]
+                            result[channel, k, i, j] = total
