@@ -24,7 +24,7 @@ class Device:
         array_type: the class of the module's arrays.
         to_host: turns one of the module's arrays into a NumPy array.
         from_host: turns a NumPy array into one of the module's arrays.
-        memory: where kernels take their outputs and workspaces from; None leaves that to the array module.
+        memory: the BufferPool from which kernels take outputs and workspaces; None leaves that to the module.
     """
 
     __slots__ = ("array_type", "from_host", "kernels", "memory", "name", "to_host", "xp")
@@ -36,7 +36,7 @@ class Device:
         array_type: type,
         to_host: Callable[[Any], np.ndarray],
         from_host: Callable[[np.ndarray], Any],
-        memory: BufferPool | None = None,
+        memory: Any = None,
     ) -> None:
         self.name = name
         self.xp = xp

@@ -35,14 +35,12 @@ def describe_installation() -> str:
     devices = [(name, "can be used") for name in available_devices()]
     if "cuda:0" not in dict(devices):
         devices.append(("cuda", unavailable_reason("cuda") or "can be used"))
-    provider = type(kernels_of(get_device("cpu")))
-    kernels = next((name for name, kind in PROVIDERS.items() if kind is provider), provider.__name__)
     facts = [
         ("tinygrad_bn", package_version("tinygrad_bn")),
         ("numpy", package_version("numpy")),
         ("processor", processor()),
         ("linear algebra", f"{blas()}, threads: {blas_threads()}"),
-        ("kernels on the cpu", f"{kernels} (there are: {', '.join(PROVIDERS)})"),
+        ("kernels on the cpu", f"{kernels_of(get_device('cpu')).name} (there are: {', '.join(PROVIDERS)})"),
     ]
     parts = [columns(facts), "devices\n" + _indented(columns(devices)), "extras\n" + _indented(columns(_extras()))]
     return "\n\n".join(parts)

@@ -118,7 +118,7 @@ class _KernelCache(FunctionCache):  # type: ignore[misc]
     _impl_class = _CacheImpl
 
     def __init__(self, function: Any, variant: str = "") -> None:
-        super().__init__(function)
+        super().__init__(function)  # type: ignore[no-untyped-call]
         self._variant = variant
 
     def _index_key(self, sig: Any, codegen: Any) -> Any:
@@ -136,13 +136,13 @@ class _KernelCache(FunctionCache):  # type: ignore[misc]
 
     def _load(self, sig: Any, target_context: Any) -> Any:
         with _problems_warned():
-            return super().load_overload(sig, target_context)
+            return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
         return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
         try:
             with _problems_warned():
-                super().save_overload(sig, data)
+                super().save_overload(sig, data)  # type: ignore[no-untyped-call]
         finally:
             _compiling.end()
 

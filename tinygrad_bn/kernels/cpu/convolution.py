@@ -1,56 +1,25 @@
-"""Convolution, by the algorithm that suits the shape.
-
-`choose` is the rule: a pure function of shapes, so that the same network is computed in the same way everywhere. It can
-be overruled for tests and measurements with TINYGRAD_BN_CONVOLUTION or the attribute `algorithm`.
-"""
+"""Convolution, by the algorithm that suits the shape."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from ..reference import Kernels
-from ..shapes import output_length
-from .direct import (
-    AS_IT_IS,
-    EXCHANGED,
-    TURNED,
-    correlate_few_channels,
-    correlate_rows,
-    correlate_slabs,
-    pack_weight,
-    spread_rows,
-    unpack_weight_grad,
-    weight_grad_few_channels,
-    weight_grad_rows,
-    weight_grad_slabs,
-)
-from .gemm import gemm_address
-from .launch import launch, number_of_parts
-from .layout import FLOATS, images_of
-from .tile import VECTOR_BYTES
+from .direct import DirectConvolution
+from .layout import FLOATS
 
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
 
-_FLOPS_PER_NANOSECOND = 200.0
-_FEW_CHANNELS = 8
-_SHORT_ROW = 8
-_SLAB_PIXELS = 256
-_SLAB_VALUES = 512
-_PARTIAL_BYTES = 1 << 22
 
+class ConvolutionOverrides(DirectConvolution):
+    """The three convolutions; grouped ones other than depthwise go to the reference."""
 
-class ConvolutionOverrides(Kernels):
-    """Direct convolution for every shape without groups."""
-
-    def conv2d(self, x: Any, weight: Any, stride: Pair, padding: Padding, dilation: Pair, groups: int) -> Any:
-        if groups != 1 or not _covered(x, weight):
-            return super().conv2d(x, weight, stride, padding, dilation, groups)
-        kernel = weight.shape[2:]
-        out_size = _out_size(x.shape[2:], kernel, stride, padding, dilation)
-        return self._correlate(images_of(x), weight, AS_IT_IS, out_size, stride, padding, dilation)
+    def conv2d(
+        self, x: Any, weight: Any, bias: Any, stride: Pair, padding: Padding, dilation: Pair, groups: int
+    ) -> Any:
+        if groups == 1 and _covered(x, weight) and (bias is None or bias.dtype == x.dtype):
+            return self.direct_conv2d(x, weight, bias, stride, padding, dilation)
+        return super().conv2d(x, weight, bias, stride, padding, dilation, groups)
 
     def conv2d_input_grad(
         self,
@@ -62,13 +31,9 @@ class ConvolutionOverrides(Kernels):
         dilation: Pair,
         groups: int,
     ) -> Any:
-        if groups != 1 or not _covered(grad, weight):
-            return super().conv2d_input_grad(grad, weight, input_size, stride, padding, dilation, groups)
-        if stride != (1, 1):
-            return self._spread_rows(images_of(grad), weight, input_size, stride, padding, dilation)
-        reach = [dilation[d] * (weight.shape[2 + d] - 1) for d in (0, 1)]
-        turned = ((reach[0] - padding[0][0], 0), (reach[1] - padding[1][0], 0))
-        return self._correlate(images_of(grad), weight, TURNED, input_size, stride, turned, dilation)
+        if groups == 1 and _covered(grad, weight):
+            return self.direct_input_grad(grad, weight, input_size, stride, padding, dilation)
+        return super().conv2d_input_grad(grad, weight, input_size, stride, padding, dilation, groups)
 
     def conv2d_weight_grad(
         self,
@@ -80,122 +45,10 @@ class ConvolutionOverrides(Kernels):
         dilation: Pair,
         groups: int,
     ) -> Any:
-        if groups != 1 or not _covered(x, grad):
-            return super().conv2d_weight_grad(x, grad, kernel, stride, padding, dilation, groups)
-        x, grad = images_of(x), images_of(grad)
-        empty = self.device.memory.empty
-        batch, out_height, out_width, out_channels = grad.shape
-        channels = x.shape[3]
-        shape = (*kernel, channels, out_channels)
-        size = np.prod(shape)
-        nanoseconds = 2.0 * size * batch * out_height * out_width / _FLOPS_PER_NANOSECOND
-        gemm = gemm_address(x.dtype.name)
-        steps = (*stride, *dilation)
-        if channels < _FEW_CHANNELS:
-            parts = number_of_parts(batch, nanoseconds)
-            partial = empty((parts, *shape), x.dtype)
-            slabs = self._slabs_by_value(parts, kernel, channels, out_height, out_width, x.dtype)
-            places = (*kernel, padding[0][0], padding[1][0], *steps)
-            launch(weight_grad_few_channels, batch, parts, gemm, x, grad, partial, slabs, places)
-        elif out_width >= _SHORT_ROW and size * x.itemsize <= _PARTIAL_BYTES:
-            most = int(max(1, 4 * _PARTIAL_BYTES // (size * x.itemsize)))
-            parts = min(number_of_parts(batch, nanoseconds), most)
-            partial = empty((parts, *shape), x.dtype)
-            canvases = self._canvases(parts, x, (out_height, out_width), kernel, stride, padding, dilation)
-            top, left = padding[0][0], padding[1][0]
-            launch(weight_grad_rows, batch, parts, gemm, x, grad, partial, canvases, top, left, steps)
-        else:
-            partial = empty((1, *shape), x.dtype)
-            columns = 64 if out_channels >= 128 else 32
-            pieces = kernel[0] * kernel[1] * -(-out_channels // columns)
-            parts = number_of_parts(pieces, nanoseconds)
-            slabs = empty((parts, min(_SLAB_PIXELS, batch * out_height * out_width), channels), x.dtype)
-            top, left = padding[0][0], padding[1][0]
-            launch(weight_grad_slabs, pieces, parts, gemm, x, grad, partial[0], slabs, top, left, steps, columns)
-        result = empty((out_channels, channels, *kernel), x.dtype)
-        launch(unpack_weight_grad, out_channels, number_of_parts(out_channels, partial.size), partial, result)
-        return result
-
-    def _correlate(
-        self, x: Any, weight: Any, how: int, out_size: Pair, stride: Pair, padding: Padding, dilation: Pair
-    ) -> Any:
-        """Correlate x (N, H, W, C) with the weight as packed; the output's size says how much padding there is behind."""
-        empty = self.device.memory.empty
-        batch, channels = x.shape[0], x.shape[3]
-        kernel = weight.shape[2:]
-        panels = self._packed(weight, how)
-        out_channels = weight.shape[1 if how else 0]
-        out = empty((batch, *out_size, out_channels), x.dtype)
-        gemm = gemm_address(x.dtype.name)
-        top, left = padding[0][0], padding[1][0]
-        nanoseconds = 2.0 * out.size * channels * kernel[0] * kernel[1] / _FLOPS_PER_NANOSECOND
-        if channels < _FEW_CHANNELS:
-            parts = number_of_parts(batch, nanoseconds)
-            slabs = self._slabs_by_value(parts, kernel, channels, *out_size, x.dtype)
-            places = (*kernel, top, left, *stride, *dilation)
-            launch(correlate_few_channels, batch, parts, gemm, x, panels, out, slabs, places)
-        elif out_size[1] >= _SHORT_ROW and kernel != (1, 1) and batch > 1:
-            parts = number_of_parts(batch, nanoseconds)
-            canvases = self._canvases(parts, x, out_size, kernel, stride, padding, dilation)
-            launch(correlate_rows, batch, parts, gemm, x, panels, out, canvases, top, left, *stride, *dilation)
-        else:
-            total = batch * out_size[0] * out_size[1]
-            across = kernel[1] if kernel[1] * channels <= _SLAB_VALUES else 1
-            block = min(_SLAB_PIXELS, -(-total // 2))
-            blocks = -(-total // block)
-            parts = number_of_parts(blocks, nanoseconds)
-            slabs = empty((parts, block, across * channels), x.dtype)
-            steps = (*stride, *dilation)
-            launch(correlate_slabs, blocks, parts, gemm, x, panels, out, slabs, across, top, left, steps)
-        return out.transpose(0, 3, 1, 2)
-
-    def _spread_rows(
-        self, grad: Any, weight: Any, input_size: Pair, stride: Pair, padding: Padding, dilation: Pair
-    ) -> Any:
-        empty = self.device.memory.empty
-        batch, out_height, out_width, _ = grad.shape
-        channels, kernel = weight.shape[1], weight.shape[2:]
-        panels = self._packed(weight, EXCHANGED)
-        top, left = padding[0][0], padding[1][0]
-        height = max((out_height - 1) * stride[0] + (kernel[0] - 1) * dilation[0] + 1, top + input_size[0])
-        width = max((out_width - 1) * stride[1] + (kernel[1] - 1) * dilation[1] + 1, left + input_size[1])
-        parts = number_of_parts(batch, 2.0 * grad.size * channels * kernel[0] * kernel[1] / _FLOPS_PER_NANOSECOND)
-        canvases = empty((parts, height, width, channels), grad.dtype)
-        out = empty((batch, *input_size, channels), grad.dtype)
-        gemm = gemm_address(grad.dtype.name)
-        launch(spread_rows, batch, parts, gemm, grad, panels, out, canvases, top, left, (*stride, *dilation))
-        return out.transpose(0, 3, 1, 2)
-
-    def _packed(self, weight: Any, how: int) -> Any:
-        weight = np.ascontiguousarray(weight)
-        out_channels, channels, *kernel = weight.shape
-        columns, depth = (channels, out_channels) if how else (out_channels, channels)
-        width = 2 * VECTOR_BYTES // weight.itemsize
-        panels = self.device.memory.empty((-(-columns // width), *kernel, depth, width), weight.dtype)
-        launch(pack_weight, len(panels), number_of_parts(len(panels), panels.size), weight, panels, how)
-        return panels
-
-    def _canvases(
-        self, parts: int, x: Any, out_size: Pair, kernel: Pair, stride: Pair, padding: Padding, dilation: Pair
-    ) -> Any:
-        """Return zeros for one padded image of each part, or an array of size 0 where the images serve as they are."""
-        size = [(out_size[d] - 1) * stride[d] + (kernel[d] - 1) * dilation[d] + 1 for d in (0, 1)]
-        at_origin = padding[0][0] == 0 and padding[1][0] == 0
-        if at_origin and size[0] <= x.shape[1] and size[1] <= x.shape[2]:
-            return np.empty((0, 0, 0, 0), x.dtype)
-        return self.device.memory.zeros((parts, *size, x.shape[3]), x.dtype)
-
-    def _slabs_by_value(
-        self, parts: int, kernel: Pair, channels: int, out_height: int, out_width: int, dtype: Any
-    ) -> Any:
-        rows = min(out_height, max(1, _SLAB_PIXELS // out_width))
-        return self.device.memory.empty((parts, kernel[0] * kernel[1] * channels, rows * out_width), dtype)
+        if groups == 1 and _covered(x, grad):
+            return self.direct_weight_grad(x, grad, kernel, stride, padding, dilation)
+        return super().conv2d_weight_grad(x, grad, kernel, stride, padding, dilation, groups)
 
 
 def _covered(a: Any, b: Any) -> bool:
     return a.dtype in FLOATS and b.dtype == a.dtype and a.size > 0 and b.size > 0
-
-
-def _out_size(size: Pair, kernel: Pair, stride: Pair, padding: Padding, dilation: Pair) -> Pair:
-    height, width = (output_length(size[d], kernel[d], stride[d], padding[d], dilation[d]) for d in (0, 1))
-    return height, width

@@ -1,513 +1,183 @@
-"""Convolution and its derivatives as matrix products on the images as they are.
-
-Memory is channels-last, so the values under one row of the kernel, KW * C of them, lie side by side, and the pixels of
-an image row lie at equal distances: the patches of one output row under one kernel row are a matrix that needs no
-copying. Its product with that kernel row's weights is added up over the kernel's rows.
-
-Where image rows are short, and where there are few channels, the patches of many pixels are copied together first
-(im2col), a piece at a time that stays in cache.
-
-Weights are packed into panels of as many output channels as one tile of the matrix product takes, so that the product
-reads them in one piece: (panels, KH, KW, C, width), filled up with zeros.
-"""
+"""Direct convolution: how the work is cut up, and which of the kernels suits the shape."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from .compiler import compiled, compiled_part
-from .gemm import call_gemm
+import numpy as np
+
+from ..reference import Kernels
+from ..shapes import output_length
+from .direct_kernels import (
+    AS_IT_IS,
+    EXCHANGED,
+    TURNED,
+    correlate_few_channels,
+    correlate_rows,
+    correlate_slabs,
+    pack_weight,
+    spread_rows,
+    unpack_weight_grad,
+    weight_grad_few_channels,
+    weight_grad_rows,
+    weight_grad_slabs,
+)
+from .gemm import gemm_address
+from .launch import launch, number_of_parts
+from .layout import images_of
+from .tile import VECTOR_BYTES
+
+Pair = tuple[int, int]
+Padding = tuple[Pair, Pair]
+
+_FLOPS_PER_NANOSECOND = 200.0
+_FEW_CHANNELS = 8
+_SHORT_ROW = 8
+_SLAB_PIXELS = 256
+_SLAB_VALUES = 512
+_PARTIAL_BYTES = 1 << 22
 
 
-AS_IT_IS, EXCHANGED, TURNED = 0, 1, 2
+class DirectConvolution(Kernels):
+    """Convolutions without groups; arrays are logically (N, C, H, W), as in the reference."""
 
-_LINE = 16  # float32 values in a cache line
+    def direct_conv2d(self, x: Any, weight: Any, bias: Any, stride: Pair, padding: Padding, dilation: Pair) -> Any:
+        """As `conv2d`."""
+        height, width = (
+            output_length(x.shape[2 + d], weight.shape[2 + d], stride[d], padding[d], dilation[d]) for d in (0, 1)
+        )
+        return self._direct(images_of(x), weight, AS_IT_IS, bias, (height, width), stride, padding, dilation)
 
+    def direct_input_grad(
+        self, grad: Any, weight: Any, input_size: Pair, stride: Pair, padding: Padding, dilation: Pair
+    ) -> Any:
+        """As `conv2d_input_grad`."""
+        if stride != (1, 1):
+            return self._spread_strided(images_of(grad), weight, input_size, stride, padding, dilation)
+        top, left = (dilation[d] * (weight.shape[2 + d] - 1) - padding[d][0] for d in (0, 1))
+        behind = 0  # the input's size says how much there is
+        around = ((top, behind), (left, behind))
+        return self._direct(images_of(grad), weight, TURNED, None, input_size, stride, around, dilation)
 
-@compiled
-def pack_weight(part: int, first: int, last: int, weight: Any, panels: Any, how: int) -> None:
-    """Pack weight (O, C, KH, KW) into panels (P, KH, KW, C, width).
-
-    EXCHANGED packs it with input and output channels exchanged, (P, KH, KW, O, width), and TURNED also with the kernel
-    turned by 180 degrees.
-    """
-    _, height, width, depth, columns = panels.shape
-    for panel in range(first, last):
-        some = min(columns, weight.shape[1 if how else 0] - panel * columns)
-        if some < columns:
-            panels[panel] = 0.0
-        # A few rows at a time, so that what a cache line holds is used while it is there.
-        for start in range(0, depth, _LINE):
-            end = min(start + _LINE, depth)
-            if how == AS_IT_IS:
-                for column in range(some):
-                    for k in range(start, end):
-                        for i in range(height):
-                            for j in range(width):
-                                panels[panel, i, j, k, column] = weight[panel * columns + column, k, i, j]
-            else:
-                for k in range(start, end):
-                    for column in range(some):
-                        for i in range(height):
-                            for j in range(width):
-                                y, z = (height - 1 - i, width - 1 - j) if how == TURNED else (i, j)
-                                panels[panel, y, z, k, column] = weight[k, panel * columns + column, i, j]
-
-
-@compiled_part
-def times_panels(
-    gemm: int,
-    rows: int,
-    columns: int,
-    depth: int,
-    a: int,
-    a_row: int,
-    a_column: int,
-    panels: int,
-    panel_distance: int,
-    width: int,
-    size: int,
-    c: int,
-    c_row: int,
-    add: int,
-) -> None:
-    """C (rows, columns) (+)= A (rows, depth) @ the panels' columns; `panels` is the address of the first one's rows."""
-    for column in range(0, columns, width):
-        some = min(width, columns - column)
-        b = panels + column // width * panel_distance
-        call_gemm(gemm, rows, some, depth, a, a_row, a_column, b, width * size, c + column * size, c_row, add)
-
-
-@compiled_part
-def fill_interior(canvas: Any, image: Any, top: int, left: int) -> None:
-    """Copy an image (H, W, C) into a larger canvas; what lies outside the canvas (negative padding) is left out."""
-    for i in range(max(0, -top), min(image.shape[0], canvas.shape[0] - top)):
-        for j in range(max(0, -left), min(image.shape[1], canvas.shape[1] - left)):
-            for k in range(image.shape[2]):
-                canvas[i + top, j + left, k] = image[i, j, k]
-
-
-@compiled
-def correlate_rows(
-    part: int,
-    first: int,
-    last: int,
-    gemm: int,
-    x: Any,
-    panels: Any,
-    out: Any,
-    canvases: Any,
-    top: int,
-    left: int,
-    down: int,
-    right: int,
-    apart: int,
-    beside: int,
-) -> None:
-    """Correlate images first..last of x (N, H, W, C) with packed weights into out (N, OH, OW, O), row by row.
-
-    Args:
-        canvases: zeros (parts, H', W', C), the padded image of each part; of size 0 where there is no padding.
-        top, left: padding.
-        down, right: stride.
-        apart, beside: dilation.
-    """
-    size = x.itemsize
-    count, height, width, channels = panels.shape[0], panels.shape[1], panels.shape[2], panels.shape[3]
-    columns = panels.shape[4]
-    out_height, out_width, out_channels = out.shape[1], out.shape[2], out.shape[3]
-    # With dilation the values under a kernel row do not lie side by side: one product per element of the row then.
-    runs = 1 if beside == 1 else width
-    depth = width * channels // runs
-    panel_distance = panels.strides[0]
-    for image in range(first, last):
-        if canvases.size > 0:
-            fill_interior(canvases[part], x[image], top, left)
-            source, row_distance = canvases[part].ctypes.data, canvases.strides[1]
+    def direct_weight_grad(
+        self, x: Any, grad: Any, kernel: Pair, stride: Pair, padding: Padding, dilation: Pair
+    ) -> Any:
+        """As `conv2d_weight_grad`."""
+        x, grad = images_of(x), images_of(grad)
+        empty = self.device.memory.empty
+        batch, out_height, out_width, out_channels = grad.shape
+        channels = x.shape[3]
+        shape = (*kernel, channels, out_channels)
+        size = math.prod(shape)
+        nanoseconds = 2.0 * size * batch * out_height * out_width / _FLOPS_PER_NANOSECOND
+        gemm = gemm_address(x.dtype.name)
+        steps = (*stride, *dilation)
+        if channels < _FEW_CHANNELS:
+            parts = number_of_parts(batch, nanoseconds)
+            partial = empty((parts, *shape), x.dtype)
+            slabs = self._slabs_by_value(parts, kernel, channels, out_height, out_width, x.dtype)
+            places = (*kernel, padding[0][0], padding[1][0], *steps)
+            launch(weight_grad_few_channels, batch, parts, gemm, x, grad, partial, slabs, places)
+        elif out_width >= _SHORT_ROW and size * x.itemsize <= _PARTIAL_BYTES:
+            most = int(max(1, 4 * _PARTIAL_BYTES // (size * x.itemsize)))
+            parts = min(number_of_parts(batch, nanoseconds), most)
+            partial = empty((parts, *shape), x.dtype)
+            canvases = self._canvases(parts, x, (out_height, out_width), kernel, stride, padding, dilation)
+            top, left = padding[0][0], padding[1][0]
+            launch(weight_grad_rows, batch, parts, gemm, x, grad, partial, canvases, top, left, steps)
         else:
-            source, row_distance = x[image].ctypes.data, x.strides[1]
-        for panel in range(count):
-            some = min(columns, out_channels - panel * columns)
-            for y in range(out_height):
-                c = out[image, y].ctypes.data + panel * columns * size
-                for i in range(height):
-                    a = source + (y * down + i * apart) * row_distance
-                    b = panels.ctypes.data + panel * panel_distance + i * panels.strides[1]
-                    for run in range(runs):
-                        call_gemm(
-                            gemm,
-                            out_width,
-                            some,
-                            depth,
-                            a + run * beside * channels * size,
-                            right * channels * size,
-                            size,
-                            b + run * depth * columns * size,
-                            columns * size,
-                            c,
-                            out_channels * size,
-                            int(i > 0 or run > 0),
-                        )
+            partial = empty((1, *shape), x.dtype)
+            columns = 64 if out_channels >= 128 else 32
+            pieces = kernel[0] * kernel[1] * -(-out_channels // columns)
+            parts = number_of_parts(pieces, nanoseconds)
+            slabs = empty((parts, min(_SLAB_PIXELS, batch * out_height * out_width), channels), x.dtype)
+            top, left = padding[0][0], padding[1][0]
+            launch(weight_grad_slabs, pieces, parts, gemm, x, grad, partial[0], slabs, top, left, steps, columns)
+        result = empty((out_channels, channels, *kernel), x.dtype)
+        launch(unpack_weight_grad, out_channels, number_of_parts(out_channels, partial.size), partial, result)
+        return result
 
-
-@compiled_part
-def copy_patches(
-    slab: Any, x: Any, first: int, pixels: int, i: int, j: int, across: int, size: Any, top: int, left: int, steps: Any
-) -> None:
-    """Copy what lies under elements (i, j) to (i, j + across - 1) of the kernel, for some pixels of the output.
-
-    Args:
-        slab: (pixels, across * C), written.
-        first, pixels: which pixels, counted through all images of the output.
-        size: height and width of the output.
-        steps: stride and dilation, each down and across.
-    """
-    down, right, apart, beside = steps
-    channels = x.shape[3]
-    per_image = size[0] * size[1]
-    for pixel in range(pixels):
-        image, rest = divmod(first + pixel, per_image)
-        y, z = divmod(rest, size[1])
-        row = y * down + i * apart - top
-        for step in range(across):
-            column = z * right + (j + step) * beside - left
-            start = step * channels
-            if 0 <= row < x.shape[1] and 0 <= column < x.shape[2]:
-                for k in range(channels):
-                    slab[pixel, start + k] = x[image, row, column, k]
-            else:
-                for k in range(channels):
-                    slab[pixel, start + k] = 0.0
-
-
-@compiled
-def correlate_slabs(
-    part: int,
-    first: int,
-    last: int,
-    gemm: int,
-    x: Any,
-    panels: Any,
-    out: Any,
-    slabs: Any,
-    across: int,
-    top: int,
-    left: int,
-    steps: Any,
-) -> None:
-    """Correlate x (N, H, W, C) with packed weights into out (N, OH, OW, O), for blocks of pixels first..last.
-
-    Args:
-        slabs: (parts, pixels, across * C): the copied patches of each part; `pixels` is the size of a block.
-        across: how many elements of the kernel are copied together: one kernel row, or one element, or all of them.
-        top, left, steps: as in `copy_patches`.
-    """
-    size = x.itemsize
-    height, width, channels = panels.shape[1], panels.shape[2], panels.shape[3]
-    out_channels = out.shape[3]
-    total = out.shape[0] * out.shape[1] * out.shape[2]
-    block = slabs.shape[1]
-    in_place = height == 1 and width == 1 and steps[0] == 1 and steps[1] == 1 and top == 0 and left == 0
-    slab = slabs[part]
-    for number in range(first, last):
-        start = number * block
-        pixels = min(block, total - start)
-        c = out.ctypes.data + start * out_channels * size
-        for i in range(height):
-            for j in range(0, width, across):
-                if in_place:
-                    a, a_row = x.ctypes.data + start * channels * size, channels * size
-                else:
-                    copy_patches(slab, x, start, pixels, i, j, across, (out.shape[1], out.shape[2]), top, left, steps)
-                    a, a_row = slab.ctypes.data, slab.strides[0]
-                b = panels.ctypes.data + i * panels.strides[1] + j * panels.strides[2]
-                times_panels(
-                    gemm,
-                    pixels,
-                    out_channels,
-                    across * channels,
-                    a,
-                    a_row,
-                    size,
-                    b,
-                    panels.strides[0],
-                    panels.shape[4],
-                    size,
-                    c,
-                    out_channels * size,
-                    int(i > 0 or j > 0),
-                )
-
-
-@compiled_part
-def copy_patches_by_value(slab: Any, x: Any, image: int, first: int, rows: int, out_width: int, places: Any) -> None:
-    """Copy the patches of some output rows of one image, one row of the slab for each value of a patch.
-
-    Args:
-        slab: (KH * KW * C, pixels), written: where there are few channels, this way round is the quicker one.
-        first, rows: which rows of the output.
-        places: kernel height and width, top and left padding, stride and dilation, each down and across.
-    """
-    height, width, top, left, down, right, apart, beside = places
-    channels = x.shape[3]
-    for i in range(height):
-        for j in range(width):
-            # Columns z of the output with 0 <= z * right + shift < x.shape[2].
-            shift = j * beside - left
-            begin = min(out_width, max(0, (-shift + right - 1) // right))
-            end = max(begin, min(out_width, (x.shape[2] - shift + right - 1) // right))
-            for k in range(channels):
-                value = (i * width + j) * channels + k
-                for y in range(rows):
-                    row = (first + y) * down + i * apart - top
-                    place = y * out_width
-                    inside = 0 <= row < x.shape[1]
-                    for z in range(out_width):
-                        if inside and begin <= z < end:
-                            slab[value, place + z] = x[image, row, z * right + shift, k]
-                        else:
-                            slab[value, place + z] = 0.0
-
-
-@compiled
-def correlate_few_channels(
-    part: int, first: int, last: int, gemm: int, x: Any, panels: Any, out: Any, slabs: Any, places: Any
-) -> None:
-    """Correlate images first..last of x (N, H, W, C), C small, with packed weights into out (N, OH, OW, O).
-
-    Args:
-        slabs: (parts, KH * KW * C, pixels): patches of as many whole output rows as fit.
-        places: as in `copy_patches_by_value`.
-    """
-    size = x.itemsize
-    _, out_height, out_width, out_channels = out.shape
-    slab = slabs[part]
-    most = slab.shape[1] // out_width
-    for image in range(first, last):
-        for y in range(0, out_height, most):
-            rows = min(most, out_height - y)
-            copy_patches_by_value(slab, x, image, y, rows, out_width, places)
-            times_panels(
-                gemm,
-                rows * out_width,
-                out_channels,
-                slab.shape[0],
-                slab.ctypes.data,
-                size,
-                slab.strides[0],
-                panels.ctypes.data,
-                panels.strides[0],
-                panels.shape[4],
-                size,
-                out[image, y].ctypes.data,
-                out_channels * size,
-                0,
-            )
-
-
-@compiled
-def spread_rows(
-    part: int,
-    first: int,
-    last: int,
-    gemm: int,
-    grad: Any,
-    panels: Any,
-    out: Any,
-    canvases: Any,
-    top: int,
-    left: int,
-    steps: Any,
-) -> None:
-    """Add up, for images first..last, what each pixel of grad (N, OH, OW, O) gives to out (N, H, W, C).
-
-    The gradient of a strided convolution's input: no product is spent on zeros between the pixels.
-
-    Args:
-        panels: the weight packed EXCHANGED, (P, KH, KW, O, width).
-        canvases: (parts, H', W', C): out with its padding, for one image of each part.
-        steps: stride and dilation, each down and across.
-    """
-    down, right, apart, beside = steps
-    size = grad.itemsize
-    count, height, width, depth, columns = panels.shape
-    canvas = canvases[part]
-    channels = canvas.shape[2]
-    for image in range(first, last):
-        canvas[:] = 0.0
-        for panel in range(count):
-            some = min(columns, channels - panel * columns)
-            for y in range(grad.shape[1]):
-                for i in range(height):
-                    for j in range(width):
-                        call_gemm(
-                            gemm,
-                            grad.shape[2],
-                            some,
-                            depth,
-                            grad[image, y].ctypes.data,
-                            depth * size,
-                            size,
-                            panels[panel, i, j].ctypes.data,
-                            columns * size,
-                            canvas[y * down + i * apart, j * beside].ctypes.data + panel * columns * size,
-                            right * channels * size,
-                            1,
-                        )
-        fill_interior(out[image], canvas, -top, -left)
-
-
-@compiled
-def weight_grad_rows(
-    part: int,
-    first: int,
-    last: int,
-    gemm: int,
-    x: Any,
-    grad: Any,
-    partial: Any,
-    canvases: Any,
-    top: int,
-    left: int,
-    steps: Any,
-) -> None:
-    """Add up each part's share of the weight's gradient, image by image and row by row.
-
-    Args:
-        x, grad: (N, H, W, C) and (N, OH, OW, O).
-        partial: (parts, KH, KW, C, O), written.
-        canvases: as in `correlate_rows`.
-        steps: stride and dilation, each down and across.
-    """
-    down, right, apart, beside = steps
-    size = x.itemsize
-    _, height, width, channels, out_channels = partial.shape
-    result = partial[part]
-    result[:] = 0.0
-    runs = 1 if beside == 1 else width
-    rows = width * channels // runs
-    for image in range(first, last):
-        if canvases.size > 0:
-            fill_interior(canvases[part], x[image], top, left)
-            source, row_distance = canvases[part].ctypes.data, canvases.strides[1]
+    def _direct(
+        self,
+        x: Any,
+        weight: Any,
+        how: int,
+        bias: Any,
+        out_size: Pair,
+        stride: Pair,
+        padding: Padding,
+        dilation: Pair,
+    ) -> Any:
+        """Correlate x (N, H, W, C) with the weight, packed in one of three ways; returns (N, O, *out_size)."""
+        empty = self.device.memory.empty
+        batch, channels = x.shape[0], x.shape[3]
+        kernel = weight.shape[2:]
+        panels = self._packed(weight, how)
+        out_channels = weight.shape[1 if how else 0]
+        out = empty((batch, *out_size, out_channels), x.dtype)
+        bias = np.empty(0, x.dtype) if bias is None else np.ascontiguousarray(bias)
+        gemm = gemm_address(x.dtype.name)
+        top, left = padding[0][0], padding[1][0]
+        nanoseconds = 2.0 * out.size * channels * kernel[0] * kernel[1] / _FLOPS_PER_NANOSECOND
+        if channels < _FEW_CHANNELS:
+            parts = number_of_parts(batch, nanoseconds)
+            slabs = self._slabs_by_value(parts, kernel, channels, *out_size, x.dtype)
+            places = (*kernel, top, left, *stride, *dilation)
+            launch(correlate_few_channels, batch, parts, gemm, x, panels, bias, out, slabs, places)
+        elif out_size[1] >= _SHORT_ROW and kernel != (1, 1) and batch > 1:
+            parts = number_of_parts(batch, nanoseconds)
+            canvases = self._canvases(parts, x, out_size, kernel, stride, padding, dilation)
+            launch(correlate_rows, batch, parts, gemm, x, panels, bias, out, canvases, top, left, (*stride, *dilation))
         else:
-            source, row_distance = x[image].ctypes.data, x.strides[1]
-        for i in range(height):
-            for y in range(grad.shape[1]):
-                for run in range(runs):
-                    call_gemm(
-                        gemm,
-                        rows,
-                        out_channels,
-                        grad.shape[2],
-                        source + (y * down + i * apart) * row_distance + run * beside * channels * size,
-                        size,
-                        right * channels * size,
-                        grad[image, y].ctypes.data,
-                        out_channels * size,
-                        result[i].ctypes.data + run * rows * out_channels * size,
-                        out_channels * size,
-                        1,
-                    )
+            total = batch * out_size[0] * out_size[1]
+            across = kernel[1] if kernel[1] * channels <= _SLAB_VALUES else 1
+            block = min(_SLAB_PIXELS, -(-total // 2))
+            blocks = -(-total // block)
+            parts = number_of_parts(blocks, nanoseconds)
+            slabs = empty((parts, block, across * channels), x.dtype)
+            steps = (*stride, *dilation)
+            launch(correlate_slabs, blocks, parts, gemm, x, panels, bias, out, slabs, across, top, left, steps)
+        return out.transpose(0, 3, 1, 2)
 
+    def _spread_strided(
+        self, grad: Any, weight: Any, input_size: Pair, stride: Pair, padding: Padding, dilation: Pair
+    ) -> Any:
+        empty = self.device.memory.empty
+        batch, out_height, out_width, _ = grad.shape
+        channels, kernel = weight.shape[1], weight.shape[2:]
+        panels = self._packed(weight, EXCHANGED)
+        top, left = padding[0][0], padding[1][0]
+        height = max((out_height - 1) * stride[0] + (kernel[0] - 1) * dilation[0] + 1, top + input_size[0])
+        width = max((out_width - 1) * stride[1] + (kernel[1] - 1) * dilation[1] + 1, left + input_size[1])
+        parts = number_of_parts(batch, 2.0 * grad.size * channels * kernel[0] * kernel[1] / _FLOPS_PER_NANOSECOND)
+        canvases = empty((parts, height, width, channels), grad.dtype)
+        out = empty((batch, *input_size, channels), grad.dtype)
+        gemm = gemm_address(grad.dtype.name)
+        launch(spread_rows, batch, parts, gemm, grad, panels, out, canvases, top, left, (*stride, *dilation))
+        return out.transpose(0, 3, 1, 2)
 
-@compiled
-def weight_grad_slabs(
-    part: int,
-    first: int,
-    last: int,
-    gemm: int,
-    x: Any,
-    grad: Any,
-    result: Any,
-    slabs: Any,
-    top: int,
-    left: int,
-    steps: Any,
-    columns: int,
-) -> None:
-    """Compute some pieces of the weight's gradient completely: no partial sums, which large weights make dear.
+    def _packed(self, weight: Any, how: int) -> Any:
+        weight = np.ascontiguousarray(weight)
+        out_channels, channels, *kernel = weight.shape
+        columns, depth = (channels, out_channels) if how else (out_channels, channels)
+        width = 2 * VECTOR_BYTES // weight.itemsize
+        panels = self.device.memory.empty((-(-columns // width), *kernel, depth, width), weight.dtype)
+        launch(pack_weight, len(panels), number_of_parts(len(panels), panels.size), weight, panels, how)
+        return panels
 
-    Args:
-        x, grad: (N, H, W, C) and (N, OH, OW, O).
-        result: (KH, KW, C, O). A piece is one element of the kernel and `columns` of the output channels.
-        slabs: (parts, pixels, C): the copied patches of each part.
-    """
-    size = x.itemsize
-    _, width, channels, out_channels = result.shape
-    total = grad.shape[0] * grad.shape[1] * grad.shape[2]
-    slab = slabs[part]
-    block = slab.shape[0]
-    pieces = (out_channels + columns - 1) // columns
-    for number in range(first, last):
-        element, piece = divmod(number, pieces)
-        i, j = divmod(element, width)
-        column = piece * columns
-        for start in range(0, total, block):
-            pixels = min(block, total - start)
-            copy_patches(slab, x, start, pixels, i, j, 1, (grad.shape[1], grad.shape[2]), top, left, steps)
-            call_gemm(
-                gemm,
-                channels,
-                min(columns, out_channels - column),
-                pixels,
-                slab.ctypes.data,
-                size,
-                slab.strides[0],
-                grad.ctypes.data + (start * out_channels + column) * size,
-                out_channels * size,
-                result[i, j].ctypes.data + column * size,
-                out_channels * size,
-                int(start > 0),
-            )
+    def _canvases(
+        self, parts: int, x: Any, out_size: Pair, kernel: Pair, stride: Pair, padding: Padding, dilation: Pair
+    ) -> Any:
+        """Return zeros for one padded image of each part, or an array of size 0 where the images serve as they are."""
+        size = [(out_size[d] - 1) * stride[d] + (kernel[d] - 1) * dilation[d] + 1 for d in (0, 1)]
+        at_origin = padding[0][0] == 0 and padding[1][0] == 0
+        if at_origin and size[0] <= x.shape[1] and size[1] <= x.shape[2]:
+            return np.empty((0, 0, 0, 0), x.dtype)
+        return self.device.memory.zeros((parts, *size, x.shape[3]), x.dtype)
 
-
-@compiled
-def weight_grad_few_channels(
-    part: int, first: int, last: int, gemm: int, x: Any, grad: Any, partial: Any, slabs: Any, places: Any
-) -> None:
-    """Add up each part's share of the weight's gradient where there are few channels.
-
-    Args:
-        partial: (parts, KH, KW, C, O), written.
-        slabs, places: as in `correlate_few_channels`.
-    """
-    size = x.itemsize
-    _, out_height, out_width, out_channels = grad.shape
-    result, slab = partial[part], slabs[part]
-    result[:] = 0.0
-    most = slab.shape[1] // out_width
-    for image in range(first, last):
-        for y in range(0, out_height, most):
-            rows = min(most, out_height - y)
-            copy_patches_by_value(slab, x, image, y, rows, out_width, places)
-            call_gemm(
-                gemm,
-                slab.shape[0],
-                out_channels,
-                rows * out_width,
-                slab.ctypes.data,
-                slab.strides[0],
-                size,
-                grad[image, y].ctypes.data,
-                out_channels * size,
-                result.ctypes.data,
-                out_channels * size,
-                1,
-            )
-
-
-@compiled
-def unpack_weight_grad(part: int, first: int, last: int, partial: Any, result: Any) -> None:
-    """Add up partial gradients (parts, KH, KW, C, O), in their order, into channels first..last of (O, C, KH, KW)."""
-    parts, height, width, channels, _ = partial.shape
-    for start in range(first, last, _LINE):
-        for begin in range(0, channels, _LINE):
-            for channel in range(start, min(start + _LINE, last)):
-                for k in range(begin, min(begin + _LINE, channels)):
-                    for i in range(height):
-                        for j in range(width):
-                            total = 0.0
-                            for number in range(parts):
-                                total += partial[number, i, j, k, channel]
-                            result[channel, k, i, j] = total
+    def _slabs_by_value(
+        self, parts: int, kernel: Pair, channels: int, out_height: int, out_width: int, dtype: Any
+    ) -> Any:
+        rows = min(out_height, max(1, _SLAB_PIXELS // out_width))
+        return self.device.memory.empty((parts, kernel[0] * kernel[1] * channels, rows * out_width), dtype)

@@ -1,7 +1,7 @@
 """Matrix products for compiled kernels, on addresses: C (+)= A @ B with any distances between rows.
 
-`gemm_address` compiles one function for each dtype, and `call_gemm` calls it from a kernel by its address. So all kernels
-share one copy of its machine code.
+`gemm_address` compiles one function for each dtype, and `call_gemm` calls it from a kernel by its address. So all
+kernels share one copy of its machine code.
 """
 
 from __future__ import annotations
@@ -73,8 +73,7 @@ def _make_gemm(scalar: str) -> Callable[..., None]:
     return gemm
 
 
-@intrinsic  # type: ignore[misc]
-def call_gemm(
+def _call_gemm(
     typing_context: Any,
     address: Any,
     rows: Any,
@@ -98,3 +97,6 @@ def call_gemm(
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 12), generate
+
+
+call_gemm: Any = intrinsic(_call_gemm)

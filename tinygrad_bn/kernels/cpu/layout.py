@@ -10,7 +10,7 @@ FLOATS = (np.dtype("float32"), np.dtype("float64"))
 
 
 def rows_of(x: Any) -> Any:
-    """Return x, (N, C) or (N, C, H, W), as C-contiguous rows (N * H * W, C); copies if its memory is laid out otherwise.
+    """Return x, (N, C) or (N, C, H, W), as C-contiguous rows (N * H * W, C); copies where memory is laid out otherwise.
 
     The copy is the exception: convolution, pooling and normalisation hand on channels-last memory.
     """

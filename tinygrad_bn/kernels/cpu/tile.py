@@ -50,7 +50,7 @@ def make_tile(scalar: str, vectors: int, masked: bool) -> Any:
         masked: whether the last vector is cut off.
     """
 
-    @intrinsic  # type: ignore[misc]
+    @intrinsic
     def tile(
         typing_context: Any,
         rows: Any,

@@ -36,12 +36,17 @@ class ConvolutionKernels:
     xp: Any
 
     @in_float32
-    def conv2d(self, x: Any, weight: Any, stride: Pair, padding: Padding, dilation: Pair, groups: int) -> Any:
-        """Correlate x (N, C, H, W) with weight (O, C/groups, KH, KW); returns (N, O, OH, OW)."""
+    def conv2d(
+        self, x: Any, weight: Any, bias: Any, stride: Pair, padding: Padding, dilation: Pair, groups: int
+    ) -> Any:
+        """Correlate x (N, C, H, W) with weight (O, C/groups, KH, KW), and add bias (O,) or None; (N, O, OH, OW)."""
         (top, bottom), (left, right) = padding
         height, width = x.shape[2] + top + bottom, x.shape[3] + left + right
         spread = self._spread(x, (height, width), (top, left), (1, 1))
-        return self._correlate(spread, weight, stride, dilation, groups)
+        result = self._correlate(spread, weight, stride, dilation, groups)
+        if bias is not None:
+            result += bias.reshape(1, -1, 1, 1)
+        return result
 
     @in_float32
     def conv2d_input_grad(
