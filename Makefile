@@ -30,7 +30,7 @@ $(VENV)/.made:
 	@touch $@
 
 # One folder holds all extras; each has its stamp.
-$(VENV)/.run: EXTRAS := viz,lab,interop
+$(VENV)/.run: EXTRAS := fast,viz,lab,interop
 $(VENV)/.test: EXTRAS := test
 $(VENV)/.oracle: EXTRAS := oracle
 

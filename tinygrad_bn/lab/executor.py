@@ -23,8 +23,9 @@ from .config import RunConfig
 from .runfolder import RunFolder
 from .training import train_in_folder
 
-# Each library that NumPy may call for linear algebra reads its own variable, once, when it is loaded.
+# Our kernels, and each library that NumPy may call for linear algebra, read their own variable when they are loaded.
 THREAD_VARIABLES = (
+    "TINYGRAD_BN_THREADS",
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",
     "OMP_NUM_THREADS",
