@@ -1,4 +1,4 @@
-"""The thread pool, and the one setting for it and for BLAS."""
+"""The one setting for our threads and for BLAS, and processes and threads that compute at the same time."""
 
 from __future__ import annotations
 
@@ -7,64 +7,14 @@ import os
 import subprocess
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
 
 import tinygrad_bn as tg
-from tinygrad_bn.backend.threads import ThreadPool, available_cores
+from tinygrad_bn.backend import threads
+from tinygrad_bn.backend.threads import available_cores
 from tinygrad_bn.errors import ArgumentError
-
-
-def test_every_number_is_called_once() -> None:
-    pool, seen = ThreadPool(3), []
-    for total in (0, 1, 2, 7, 100):
-        seen.clear()
-        pool.run(seen.append, total)
-        assert sorted(seen) == list(range(total))
-
-
-def test_several_threads_work_at_the_same_time() -> None:
-    met = threading.Barrier(3, timeout=20)
-    ThreadPool(3).run(lambda number: met.wait() and None, 3)  # would raise if two calls ran one after the other
-
-
-def test_one_thread_is_the_callers() -> None:
-    threads: list[threading.Thread] = []
-    ThreadPool(1).run(lambda number: threads.append(threading.current_thread()), 5)
-    assert threads == [threading.current_thread()] * 5
-
-
-def test_an_error_arrives_where_the_work_was_asked_for() -> None:
-    pool, calls = ThreadPool(2), []
-
-    def fail(number: int) -> None:
-        calls.append(number)
-        time.sleep(0.001)
-        raise ZeroDivisionError(str(number))
-
-    with pytest.raises(ZeroDivisionError):
-        pool.run(fail, 50)
-    assert len(calls) <= 2, "after an error no further call begins"
-    pool.run(calls.append, 3)  # and the pool still works
-    assert len(calls) >= 4
-
-
-def test_two_callers_at_the_same_time() -> None:
-    pool = ThreadPool(2)
-    results: dict[int, list[int]] = {0: [], 1: [], 2: []}
-
-    def call(caller: int) -> None:
-        for _ in range(200):
-            pool.run(results[caller].append, 4)
-
-    callers = [threading.Thread(target=call, args=(caller,)) for caller in results]
-    for caller in callers:
-        caller.start()
-    for caller in callers:
-        caller.join(60)
-    assert all(sorted(seen) == sorted([0, 1, 2, 3] * 200) for seen in results.values())
 
 
 def _train_a_little(queue: multiprocessing.Queue[float] | None = None) -> float:
@@ -81,7 +31,7 @@ def _train_a_little(queue: multiprocessing.Queue[float] | None = None) -> float:
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_forked_and_spawned_processes_compute_the_same(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tg.backend.thread_pool(), "size", 2)
+    monkeypatch.setattr(threads, "_number", 2)
     monkeypatch.setenv("TINYGRAD_BN_THREADS", "2")
     expected = _train_a_little()
     context = multiprocessing.get_context(method)
@@ -96,7 +46,7 @@ def test_forked_and_spawned_processes_compute_the_same(method: str, monkeypatch:
 
 
 def test_two_python_threads_run_forward_and_backward_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tg.backend.thread_pool(), "size", 2)
+    monkeypatch.setattr(threads, "_number", 2)
     tg.manual_seed(0)
     models = [tg.nn.ConvBlock(4, 16, 3, padding=1, activation="tanh") for _ in range(3)]
     images = tg.randn(16, 4, 20, 20)
@@ -113,10 +63,10 @@ def test_two_python_threads_run_forward_and_backward_at_once(monkeypatch: pytest
     def work(number: int) -> None:
         found[number] = gradients(models[number])
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
-    for thread in threads:
+    workers = [threading.Thread(target=work, args=(number,)) for number in range(3)]
+    for thread in workers:
         thread.start()
-    for thread in threads:
+    for thread in workers:
         thread.join(120)
     for number, arrays in enumerate(expected):
         for a, b in zip(found[number], arrays, strict=True):
@@ -129,7 +79,7 @@ def test_the_number_of_threads_is_checked(number: object) -> None:
         tg.set_num_threads(number)  # type: ignore[arg-type]
 
 
-def test_the_setting_reaches_blas() -> None:
+def test_the_setting_reaches_blas(monkeypatch: pytest.MonkeyPatch) -> None:
     threadpoolctl = pytest.importorskip("threadpoolctl")
     before = tg.get_num_threads()
     with threadpoolctl.threadpool_limits():  # puts back what BLAS had
@@ -139,7 +89,7 @@ def test_the_setting_reaches_blas() -> None:
             blas = [pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
             assert blas
             assert set(blas) == {min(number, available_cores())}
-    tg.backend.thread_pool().size = before
+    monkeypatch.setattr(threads, "_number", before)
 
 
 @pytest.mark.parametrize(("value", "expected"), [("3", "3"), ("", str(available_cores())), ("none", "ArgumentError")])

@@ -3,7 +3,7 @@
 from .device import Device, available_devices, device_of, get_device, register_device, unavailable_reason
 from .memory import BufferPool
 from .random import Generator, default_generator, manual_seed
-from .threads import get_num_threads, set_num_threads, thread_pool
+from .threads import get_num_threads, set_num_threads
 
 __all__ = [
     "BufferPool",
@@ -17,6 +17,5 @@ __all__ = [
     "manual_seed",
     "register_device",
     "set_num_threads",
-    "thread_pool",
     "unavailable_reason",
 ]

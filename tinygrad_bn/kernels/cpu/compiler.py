@@ -43,6 +43,13 @@ def compiled(function: Callable[..., Any]) -> Any:
     return dispatcher
 
 
+def compiled_entry(function: Callable[..., Any], kernel: Any) -> Any:
+    """Make the function through which a kernel is called; its machine code holds the kernel's."""
+    dispatcher = numba.njit(nogil=True, **_OPTIONS)(function)
+    dispatcher._cache = _KernelCache(function, f"{kernel.__module__}.{kernel.__qualname__}")
+    return dispatcher
+
+
 def compiled_part(function: Callable[..., Any]) -> Any:
     """Make a function that is compiled into every kernel that calls it."""
     return numba.njit(nogil=True, **_OPTIONS)(function)

@@ -1,16 +1,38 @@
-"""Sharing a kernel's work among the threads."""
+"""Sharing a kernel's work among a team of threads.
+
+The threads are ordinary Python threads that live as long as the process and spend it inside compiled code, without the
+interpreter lock: they look at a piece of memory, the noticeboard, for work, for a fraction of a millisecond, and only
+then go to sleep. To put up a notice takes a microsecond, where waking a sleeping thread takes fifty and more; the
+operations of a training step follow each other faster than that.
+
+The caller takes part in its own work and depends on nobody: who comes in time helps. While one Python thread uses
+the team, another computes alone. Below a kernel everything is single-threaded, so no two pools fight for the cores.
+"""
 
 from __future__ import annotations
 
+import os
+import threading
 from typing import Any
 
-from ...backend.threads import thread_pool
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
-_WORTH_SHARING = 60_000.0
-"""Nanoseconds of work below which handing some of it to another thread costs more than it saves."""
+from ...backend import get_num_threads
+from .atomics import atomic_add, atomic_load, atomic_store, call_part, give_way, pause
+from .compiler import compiled, compiled_entry
+
+_WORTH_SHARING = 15_000.0
+"""Nanoseconds of work below which sharing costs more than it saves."""
 
 _PARTS_PER_THREAD = 4
 """More parts than threads, so that a thread whose core is taken away for a while holds nobody up."""
+
+_LOOKS = 8_000
+"""How often a thread looks at the noticeboard before it goes to sleep: some hundred microseconds."""
 
 
 def number_of_parts(count: int, nanoseconds: float, most: int | None = None) -> int:
@@ -19,7 +41,7 @@ def number_of_parts(count: int, nanoseconds: float, most: int | None = None) -> 
     Args:
         most: the largest number, where every part costs something; by default a few for each thread.
     """
-    threads = thread_pool().size
+    threads = get_num_threads()
     if threads == 1 or nanoseconds < _WORTH_SHARING:
         return 1
     fair = threads * _PARTS_PER_THREAD if most is None else most
@@ -34,11 +56,167 @@ def launch(kernel: Any, count: int, parts: int, *arguments: Any) -> None:
         count: how many pieces there are.
         parts: how many parts to cut them into; from `number_of_parts`.
     """
-    if parts == 1:
-        kernel(0, 0, count, *arguments)
+    entry = kernel.__dict__.get("entry") or _make_entry(kernel)
+    helpers = min(parts, get_num_threads()) - 1
+    if helpers < 1 or not _team.taken.acquire(blocking=False):
+        entry(0, count, parts, arguments)
         return
+    try:
+        _team.call(helpers)
+        entry(_team.address, count, parts, arguments)
+    finally:
+        _team.taken.release()
 
-    def run(part: int) -> None:
-        kernel(part, count * part // parts, count * (part + 1) // parts, *arguments)
 
-    thread_pool().run(run, parts)
+_NAP = 0.002  # seconds
+
+# The noticeboard: integers, each group on a cache line of its own.
+_NUMBER, _FUNCTION, _BLOCK, _COUNT, _PARTS = 0, 8, 9, 10, 11
+_NEXT, _ENDED, _READERS, _ASLEEP, _LINES = 16, 24, 32, 40, 48
+_WORD = 8
+
+
+@compiled
+def _take_parts(board: int) -> None:
+    """Do parts of the work on the noticeboard until none is left."""
+    parts, count = atomic_load(board + _PARTS * _WORD), atomic_load(board + _COUNT * _WORD)
+    function, block = atomic_load(board + _FUNCTION * _WORD), atomic_load(board + _BLOCK * _WORD)
+    while True:
+        part = atomic_add(board + _NEXT * _WORD, 1)
+        if part >= parts:
+            break
+        call_part(function, part, count * part // parts, count * (part + 1) // parts, block)
+        atomic_add(board + _ENDED * _WORD, 1)
+
+
+@compiled
+def _share(board: int, function: int, block: int, count: int, parts: int) -> None:
+    """Put work on the noticeboard, take part in it, and take it down when all of it is done."""
+    atomic_store(board + _FUNCTION * _WORD, function)
+    atomic_store(board + _BLOCK * _WORD, block)
+    atomic_store(board + _COUNT * _WORD, count)
+    atomic_store(board + _PARTS * _WORD, parts)
+    atomic_store(board + _NEXT * _WORD, 0)
+    atomic_store(board + _ENDED * _WORD, 0)
+    atomic_add(board + _NUMBER * _WORD, 1)  # odd: there is work
+    _take_parts(board)
+    _await(board + _ENDED * _WORD, parts)
+    atomic_add(board + _NUMBER * _WORD, 1)  # even: none
+    _await(board + _READERS * _WORD, 0)  # who came late must not read a block that is gone
+
+
+@compiled
+def _await(address: int, value: int) -> None:
+    looks = 0
+    while atomic_load(address) != value:
+        pause()
+        looks += 1
+        if looks > _LOOKS:
+            give_way()
+
+
+@compiled
+def _serve(board: int) -> None:
+    """Help with whatever comes up on the noticeboard; return when nothing has for a while."""
+    seen = 0
+    looks = 0
+    while looks < _LOOKS:
+        number = atomic_load(board + _NUMBER * _WORD)
+        if number % 2 == 0 or number == seen:
+            pause()
+            looks += 1
+            continue
+        atomic_add(board + _READERS * _WORD, 1)
+        if atomic_load(board + _NUMBER * _WORD) == number:
+            _take_parts(board)
+        atomic_add(board + _READERS * _WORD, -1)
+        seen = number
+        looks = 0
+
+
+class _Team:
+    """The threads that help, and their noticeboard."""
+
+    def __init__(self) -> None:
+        self.taken = threading.Lock()
+        self._board = np.zeros(_LINES + 8, dtype=np.int64)
+        self.address = int(self._board.ctypes.data + -self._board.ctypes.data % 64)
+        self._asleep = threading.Semaphore(0)
+        self._counting = threading.Lock()
+        self._sleepers = 0
+        self._members = 0
+
+    def call(self, helpers: int) -> None:
+        """Make sure that so many threads are there and none is asleep."""
+        while self._members < helpers:
+            threading.Thread(target=self._live, name="tinygrad_bn", daemon=True).start()
+            self._members += 1
+        if self._sleepers:
+            with self._counting:
+                sleepers, self._sleepers = self._sleepers, 0
+            self._asleep.release(sleepers)
+
+    def _live(self) -> None:
+        while True:
+            _serve(self.address)
+            with self._counting:
+                self._sleepers += 1
+            # A notice that goes up just now was put there by somebody who took us for awake: look again, once.
+            if not self._asleep.acquire(timeout=_NAP):
+                _serve(self.address)
+                self._asleep.acquire()
+
+
+_team = _Team()
+
+
+def _start_afresh() -> None:
+    """Make a new team in a forked child, where the parent's threads do not exist."""
+    global _team
+    _team = _Team()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_afresh)
+
+
+def _make_entry(kernel: Any) -> Any:
+    """Return the compiled function that shares a kernel's work, and remember it."""
+
+    def run_part(part: int, first: int, last: int, arguments: Any) -> None:
+        kernel(part, first, last, *arguments)
+
+    def put_down(typing_context: Any, arguments: Any) -> Any:
+        """Put the arguments into memory; return the address of a function that finds them there, and theirs."""
+        part_signature = types.void(types.int64, types.int64, types.int64, arguments)
+
+        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            integer = ir.IntType(64)
+            kind = ir.FunctionType(ir.VoidType(), [integer] * 4)
+            function = ir.Function(builder.module, kind, f"unpack_{kernel.__name__}")
+            function.linkage = "internal"
+            inside = ir.IRBuilder(function.append_basic_block())
+            part, first, last, block = function.args
+            unpacked = inside.load(inside.inttoptr(block, values[0].type.as_pointer()))
+            compiled_part = context.compile_subroutine(builder, run_part, part_signature)
+            context.call_internal_no_propagate(
+                inside, compiled_part.fndesc, part_signature, [part, first, last, unpacked]
+            )
+            inside.ret_void()
+            block = builder.ptrtoint(cgutils.alloca_once_value(builder, values[0]), integer)
+            return context.make_tuple(builder, signature.return_type, [builder.ptrtoint(function, integer), block])
+
+        return types.UniTuple(types.int64, 2)(arguments), generate
+
+    put_down_arguments: Any = intrinsic(put_down)
+
+    def entry(board: int, count: int, parts: int, arguments: Any) -> None:
+        if board == 0:
+            for part in range(parts):
+                kernel(part, count * part // parts, count * (part + 1) // parts, *arguments)
+        else:
+            function, block = put_down_arguments(arguments)
+            _share(board, function, block, count, parts)
+
+    kernel.entry = compiled_entry(entry, kernel)
+    return kernel.entry
