@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...backend import get_num_threads
 from ..reference import Kernels
 from ..shapes import output_length
 from .direct_kernels import (
@@ -34,9 +35,11 @@ Padding = tuple[Pair, Pair]
 _FLOPS_PER_NANOSECOND = 200.0
 _FEW_CHANNELS = 8
 _SHORT_ROW = 8
+_SHORT_ROW_TO_SUM = 12
 _SLAB_PIXELS = 256
 _SLAB_VALUES = 512
 _PARTIAL_BYTES = 1 << 22
+_PIECE_COLUMNS = 32
 
 
 class DirectConvolution(Kernels):
@@ -65,6 +68,10 @@ class DirectConvolution(Kernels):
     ) -> Any:
         """As `conv2d_weight_grad`."""
         x, grad = images_of(x), images_of(grad)
+        if kernel == (1, 1) and stride == (1, 1) and padding == ((0, 0), (0, 0)):
+            # Pixels are all alike then: images become single rows of at least a certain length.
+            together = _images_together(x.shape[0], x.shape[1] * x.shape[2])
+            x, grad = (a.reshape(together, 1, -1, a.shape[3]) for a in (x, grad))
         empty = self.device.memory.empty
         batch, out_height, out_width, out_channels = grad.shape
         channels = x.shape[3]
@@ -79,16 +86,16 @@ class DirectConvolution(Kernels):
             slabs = self._slabs_by_value(parts, kernel, channels, out_height, out_width, x.dtype)
             places = (*kernel, padding[0][0], padding[1][0], *steps)
             launch(weight_grad_few_channels, batch, parts, gemm, x, grad, partial, slabs, places)
-        elif out_width >= _SHORT_ROW and size * x.itemsize <= _PARTIAL_BYTES:
-            most = int(max(1, 4 * _PARTIAL_BYTES // (size * x.itemsize)))
-            parts = min(number_of_parts(batch, nanoseconds), most)
+        elif out_width >= _SHORT_ROW_TO_SUM and size * x.itemsize <= _PARTIAL_BYTES:
+            parts = number_of_parts(batch, nanoseconds, most=get_num_threads())
             partial = empty((parts, *shape), x.dtype)
             canvases = self._canvases(parts, x, (out_height, out_width), kernel, stride, padding, dilation)
             top, left = padding[0][0], padding[1][0]
             launch(weight_grad_rows, batch, parts, gemm, x, grad, partial, canvases, top, left, steps)
         else:
             partial = empty((1, *shape), x.dtype)
-            columns = 64 if out_channels >= 128 else 32
+            # Patches are copied anew for every range of columns: few ranges, but enough pieces to share evenly.
+            columns = max(_PIECE_COLUMNS, -(-out_channels // (2 * _PIECE_COLUMNS)) * _PIECE_COLUMNS)
             pieces = kernel[0] * kernel[1] * -(-out_channels // columns)
             parts = number_of_parts(pieces, nanoseconds)
             slabs = empty((parts, min(_SLAB_PIXELS, batch * out_height * out_width), channels), x.dtype)
@@ -181,3 +188,9 @@ class DirectConvolution(Kernels):
     ) -> Any:
         rows = min(out_height, max(1, _SLAB_PIXELS // out_width))
         return self.device.memory.empty((parts, kernel[0] * kernel[1] * channels, rows * out_width), dtype)
+
+
+def _images_together(batch: int, pixels: int) -> int:
+    """Return the largest divisor of the batch for which that many equal groups have at least a slab's pixels each."""
+    groups = max(1, min(batch, batch * pixels // _SLAB_PIXELS))
+    return next(number for number in range(groups, 0, -1) if batch % number == 0)
