@@ -61,7 +61,7 @@ OUTSIDE: dict[str, Outside] = {
     "distributed": Outside(("lab",)),
     "numba": Outside(("kernels.cpu",), at_load=True),
     "llvmlite": Outside(("kernels.cpu",), at_load=True),
-    "threadpoolctl": Outside(("backend",)),
+    "threadpoolctl": Outside(("backend", "lab")),
     "cupy": Outside(("backend", "kernels.cuda")),
     "cudnn": Outside(("kernels.cuda",)),
 }

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from pathlib import Path
 
 from ..backend import Device
 from ..errors import DeviceError, MissingDependencyError, explain, missing_dependency, unknown_choice
 from .reference import Kernels
 
-__all__ = ["PROVIDERS", "Kernels", "kernels_of", "provider", "unusable_reason"]
+__all__ = ["PROVIDERS", "Kernels", "code_folder", "kernels_of", "provider", "served_by", "unusable_reason"]
 
 PROVIDERS = ("reference", "cpu")
 """The names of the providers; the environment variable TINYGRAD_BN_KERNELS forces one."""
@@ -61,3 +62,20 @@ def unusable_reason(name: str, device: Device) -> str | None:
     except (MissingDependencyError, DeviceError) as error:
         return str(error)
     return None
+
+
+def served_by(kernels: Kernels) -> dict[str, list[str]]:
+    """Return, by provider, the names of the kernels that it serves; an override may hand dtypes and shapes on."""
+    own: dict[str, list[str]] = {kernels.name: [], "reference": []}
+    for name in dir(Kernels):
+        method = getattr(Kernels, name)
+        if not name.startswith("_") and callable(method):
+            own["reference" if getattr(type(kernels), name) is method else kernels.name].append(name)
+    return own
+
+
+def code_folder() -> Path:
+    """Return where the machine code of the compiled kernels is kept."""
+    from .cpu.compiler import cache_folder
+
+    return cache_folder()

@@ -38,18 +38,55 @@ def package_version(name: str) -> str:
 
 
 def blas() -> str:
-    """The library that NumPy calls for linear algebra, and its version."""
+    """The library that NumPy calls for linear algebra, its version, and which processor its routines are made for."""
     dependencies: dict[str, Any] = np.show_config(mode="dicts")  # type: ignore[assignment]
     found = dependencies.get("Build Dependencies", {}).get("blas", {})
-    return f"{found.get('name', 'unknown')} {found.get('version', '')}".strip()
+    name = f"{found.get('name', 'unknown')} {found.get('version', '')}".strip()
+    architecture = _loaded_blas().get("architecture")
+    return f"{name} for {architecture}" if architecture else name
 
 
 def blas_threads() -> str:
-    """The number of threads that the environment allows for linear algebra."""
+    """The number of threads that linear algebra uses."""
+    number = _loaded_blas().get("num_threads")
+    if number is not None:
+        return str(number)
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         if os.environ.get(name):
             return os.environ[name]
     return "all cores"
+
+
+def blas_advice() -> str | None:
+    """What to do where OpenBLAS does not know this processor and leaves half of its arithmetic unused."""
+    loaded = _loaded_blas()
+    slow = loaded.get("internal_api") == "openblas" and loaded.get("architecture") in _WITHOUT_AVX512
+    if not (slow and "avx512f" in _processor_features()):
+        return None
+    return (
+        f"This processor has AVX-512, but OpenBLAS uses its routines for {loaded['architecture']}. Products that NumPy\n"
+        "computes gain from OPENBLAS_CORETYPE=SkylakeX, set before Python starts. Compiled kernels do without BLAS."
+    )
+
+
+_WITHOUT_AVX512 = ("Haswell", "Zen", "Sandybridge", "Nehalem", "Prescott")  # OpenBLAS's names
+
+
+def _loaded_blas() -> dict[str, Any]:
+    """What the package threadpoolctl finds out about the BLAS below NumPy; nothing where it is not installed."""
+    try:
+        import threadpoolctl
+    except ImportError:
+        return {}
+    return next((pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"), {})
+
+
+def _processor_features() -> list[str]:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    return next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), [])
 
 
 def processor() -> str:

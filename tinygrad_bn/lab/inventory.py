@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+import textwrap
 from pathlib import Path
 
 from .. import data
-from ..backend import available_devices, get_device, unavailable_reason
+from ..backend import available_devices, get_device, get_num_threads, unavailable_reason
 from ..data.folders import ENVIRONMENT_VARIABLE, download_folder
 from ..data.full_sets import FULL_SETS
-from ..kernels import PROVIDERS, kernels_of
-from .environment import blas, blas_threads, package_version, processor
+from ..kernels import code_folder, kernels_of, served_by, unusable_reason
+from .environment import blas, blas_advice, blas_threads, package_version, processor
 from .tables import columns
 
 
@@ -39,11 +40,34 @@ def describe_installation() -> str:
         ("tinygrad_bn", package_version("tinygrad_bn")),
         ("numpy", package_version("numpy")),
         ("processor", processor()),
+        ("threads", str(get_num_threads())),
         ("linear algebra", f"{blas()}, threads: {blas_threads()}"),
-        ("kernels on the cpu", f"{kernels_of(get_device('cpu')).name} (there are: {', '.join(PROVIDERS)})"),
     ]
-    parts = [columns(facts), "devices\n" + _indented(columns(devices)), "extras\n" + _indented(columns(_extras()))]
+    advice = blas_advice()
+    parts = [
+        columns(facts) + (f"\n\n{advice}" if advice else ""),
+        "devices\n" + _indented(columns(devices)),
+        "kernels on the cpu\n" + _indented(_kernels()),
+        "extras\n" + _indented(columns(_extras())),
+    ]
     return "\n\n".join(parts)
+
+
+def _kernels() -> str:
+    """Which provider serves each kernel, and why another one does not."""
+    cpu = get_device("cpu")
+    kernels = kernels_of(cpu)
+    rows = [(f"{provider}:", ", ".join(names)) for provider, names in served_by(kernels).items() if names]
+    lines = [
+        textwrap.fill(names, 100, initial_indent=f"{label:11}", subsequent_indent=" " * 11) for label, names in rows
+    ]
+    reason = unusable_reason("cpu", cpu)
+    if kernels.name == "cpu":
+        note = "Compiled kernels take float32 and float64; everything else, and what they do not cover, the reference."
+        lines.append(f"{note}\nTheir machine code is kept in {_shortened(code_folder())}.")
+    else:
+        lines.append(f"No compiled kernels: {reason or 'TINYGRAD_BN_KERNELS asks for the reference'}.")
+    return "\n".join(lines)
 
 
 def _place(name: str) -> str | None:
