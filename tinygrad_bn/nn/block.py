@@ -9,13 +9,11 @@ away from the orders that use it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from ..errors import DTypeError, explain
 from .activation import activation as make_activation
 from .container import Sequential
 from .convolution import Conv2d, Size
-from .fusion import fused_pair, may_fuse
 from .linear import Linear
 from .module import Module, check_module
 from .normalization import BatchNorm1d, BatchNorm2d
@@ -26,10 +24,7 @@ NormLike = Callable[[int], Module]
 
 
 class _Block(Sequential):
-    """Children in the order of execution, by the names that say what they are.
-
-    A BatchNorm and an activation that stand side by side run as one operation where nobody watches (`fusion`).
-    """
+    """Children in the order of execution, by the names that say what they are."""
 
     def __init__(
         self,
@@ -50,17 +45,6 @@ class _Block(Sequential):
                 **make_parts(parts[position + 1 :], features[1], activation, norm),
             }
         )
-
-    def forward(self, input: Any) -> Any:
-        """Return the output of the last child."""
-        if not may_fuse():
-            return super().forward(input)
-        waiting = list(self.children())
-        while waiting:
-            fused = fused_pair(*waiting[:2]) if len(waiting) > 1 else None
-            input = waiting[0](input) if fused is None else fused(input)
-            del waiting[: 1 if fused is None else 2]
-        return input
 
 
 def make_parts(parts: tuple[str, ...], channels: int, activation: ActivationLike, norm: NormLike) -> dict[str, Module]:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self, overload
 
 from ..checks import as_index
 from ..errors import OutOfBoundsError, explain
+from .fusion import fused_pair, may_fuse
 from .module import Module, check_module
 
 
@@ -95,8 +96,15 @@ class Sequential(_Indexed):
 
     def forward(self, input: Any) -> Any:
         """Return the output of the last module."""
-        for module in self.children():
-            input = module(input)
+        if not may_fuse():
+            for module in self.children():
+                input = module(input)
+            return input
+        waiting = list(self.children())
+        while waiting:
+            fused = fused_pair(*waiting[:2]) if len(waiting) > 1 else None
+            input = waiting[0](input) if fused is None else fused(input)
+            del waiting[: 1 if fused is None else 2]
         return input
 
 
