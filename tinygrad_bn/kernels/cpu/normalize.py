@@ -1,0 +1,285 @@
+"""Kernels of batch normalisation joined with an activation: rows of channels, in few passes through memory.
+
+Everything happens in tiles that stay in the first cache: a tile is a few rows of all channels, seen as one long row;
+what each channel needs (mean, scale, ...) is laid out as many times as the tile has rows. So the inner loops are long
+and alike for every number of channels. The activation is called on a whole tile by its address (see `formulas`).
+
+`swap` says which comes first: 0, normalise and then activate; 1, the reverse. v is what is normalised: x or act(x).
+
+Sums over a batch are taken in blocks, in the arrays' dtype within a block and in float64 over the blocks; the result
+does not depend on the number of threads. A block stays in the second cache: the mean is computed first, deviations from
+it next, and what they do not sum up to zero by corrects both (Chan, Golub & LeVeque 1983, "Algorithms for Computing the
+Sample Variance").
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .compiler import compiled, compiled_part
+from .formulas import call_gradient, call_value
+from .stretch import stretch
+
+
+@compiled_part
+def _laid_out(values: Any, width: int) -> Any:
+    """Return a tile that repeats the channels' values."""
+    result = np.empty(width, values.dtype)
+    channels = len(values)
+    for start in range(0, width, channels):
+        row = stretch(result, start, min(start + channels, width))
+        for c in range(row.size):
+            row[c] = values[c]
+    return result
+
+
+@compiled_part
+def _add_up(tile: Any, sums: Any) -> None:
+    """Add the tile's values to the sums (C,) in float64."""
+    channels = len(sums)
+    for start in range(0, len(tile), channels):
+        row = stretch(tile, start, min(start + channels, len(tile)))
+        for c in range(row.size):
+            sums[c] += row[c]
+
+
+@compiled
+def block_statistics(
+    part: int, first: int, last: int, x: Any, blocks: Any, size: int, width: int, swap: int, formula: Any
+) -> None:
+    """blocks[b] = sum, mean and sum of squared deviations of v in block b, of `size` values, each (C,)."""
+    channels = blocks.shape[2]
+    width = min(width, size)
+    activated = np.empty(size if swap else 0, x.dtype)
+    total, squares = np.empty(width, x.dtype), np.empty(width, x.dtype)
+    center = np.empty(channels, x.dtype)
+    deviation = np.empty(channels, np.float64)
+    for block in range(first, last):
+        values = stretch(x, block * size, min((block + 1) * size, x.size))
+        if swap:
+            here = stretch(activated, 0, values.size)
+            call_value(formula.value, values, here, formula.p, formula.q)
+            values = here
+        rows = values.size // channels
+        total[:] = 0.0
+        for start in range(0, values.size, width):
+            tile = stretch(values, start, min(start + width, values.size))
+            for j in range(tile.size):
+                total[j] += tile[j]
+        sums, means, squared = blocks[block, 0], blocks[block, 1], blocks[block, 2]
+        sums[:] = 0.0
+        _add_up(total, sums)
+        for c in range(channels):
+            center[c] = sums[c] / rows
+        mean = _laid_out(center, width)
+        total[:] = 0.0
+        squares[:] = 0.0
+        for start in range(0, values.size, width):
+            tile = stretch(values, start, min(start + width, values.size))
+            for j in range(tile.size):
+                d = tile[j] - mean[j]
+                total[j] += d
+                squares[j] += d * d
+        deviation[:] = 0.0
+        squared[:] = 0.0
+        _add_up(total, deviation)
+        _add_up(squares, squared)
+        for c in range(channels):
+            means[c] = center[c] + deviation[c] / rows
+            squared[c] -= deviation[c] * deviation[c] / rows
+
+
+@compiled
+def combine_statistics(blocks: Any, rows: int, size: int, mean: Any, variance: Any) -> None:
+    """mean and biased variance of `rows` rows, from `block_statistics`."""
+    channels = len(mean)
+    totals = np.zeros((2, channels), np.float64)
+    exact = np.zeros(channels, np.float64)
+    for block in range(len(blocks)):
+        here = min(size // channels, rows - block * (size // channels))
+        for c in range(channels):
+            totals[0, c] += blocks[block, 0, c]
+            exact[c] += blocks[block, 1, c] * here
+    for c in range(channels):
+        exact[c] /= rows
+        # Deviations from an infinite mean are NaN, and so is its correction.
+        mean[c] = exact[c] if exact[c] == exact[c] else totals[0, c] / rows
+    for block in range(len(blocks)):
+        here = min(size // channels, rows - block * (size // channels))
+        for c in range(channels):
+            d = blocks[block, 1, c] - exact[c]
+            totals[1, c] += blocks[block, 2, c] + d * d * here
+    for c in range(channels):
+        variance[c] = totals[1, c] / rows
+
+
+@compiled_part
+def _scale(variance: Any, weight: Any, eps: float, scale: Any) -> None:
+    for c in range(len(scale)):
+        scale[c] = weight[c] / math.sqrt(np.float64(variance[c]) + eps)
+
+
+@compiled
+def normalize(
+    part: int,
+    first: int,
+    last: int,
+    x: Any,
+    out: Any,
+    mean: Any,
+    variance: Any,
+    weight: Any,
+    bias: Any,
+    eps: float,
+    width: int,
+    swap: int,
+    formula: Any,
+) -> None:
+    """Tiles of out = act(bn(x)), or bn(act(x))."""
+    scales = np.empty_like(mean)
+    _scale(variance, weight, eps, scales)
+    center, scale, offset = _laid_out(mean, width), _laid_out(scales, width), _laid_out(bias, width)
+    between = np.empty(width, x.dtype)
+    for tile in range(first, last):
+        start = tile * width
+        end = min(start + width, x.size)
+        source, target = stretch(x, start, end), stretch(out, start, end)
+        if formula.value:
+            if swap:
+                source = stretch(between, 0, end - start)
+                call_value(formula.value, stretch(x, start, end), source, formula.p, formula.q)
+            else:
+                target = stretch(between, 0, end - start)
+        for j in range(end - start):
+            target[j] = (source[j] - center[j]) * scale[j] + offset[j]
+        if formula.value and not swap:
+            call_value(formula.value, target, stretch(out, start, end), formula.p, formula.q)
+
+
+@compiled_part
+def _gradient_of_normalized(
+    grad: Any,
+    x: Any,
+    center: Any,
+    scale: Any,
+    offset: Any,
+    between: Any,
+    result: Any,
+    formula: Any,
+) -> None:
+    """result = the gradient of bn(x) from that of act(bn(x)), for one tile."""
+    for j in range(x.size):
+        between[j] = (x[j] - center[j]) * scale[j] + offset[j]
+    call_gradient(formula.gradient, grad, stretch(between, 0, x.size), result, formula.p, formula.q)
+
+
+@compiled
+def block_gradient_sums(
+    part: int,
+    first: int,
+    last: int,
+    grad: Any,
+    x: Any,
+    blocks: Any,
+    mean: Any,
+    variance: Any,
+    weight: Any,
+    bias: Any,
+    eps: float,
+    size: int,
+    width: int,
+    swap: int,
+    formula: Any,
+) -> None:
+    """blocks[b] = sum of g and of g * (v - mean) in block b, each (C,); g is the gradient of what bn returns."""
+    scales = np.empty_like(mean)
+    _scale(variance, weight, eps, scales)
+    center, scale, offset = _laid_out(mean, width), _laid_out(scales, width), _laid_out(bias, width)
+    between, normalized_grad = np.empty(width, x.dtype), np.empty(width, x.dtype)
+    total, products = np.empty(width, x.dtype), np.empty(width, x.dtype)
+    for block in range(first, last):
+        total[:] = 0.0
+        products[:] = 0.0
+        for start in range(block * size, min((block + 1) * size, x.size), width):
+            end = min(start + width, (block + 1) * size, x.size)
+            values, g = stretch(x, start, end), stretch(grad, start, end)
+            if formula.value:
+                if swap:
+                    values = stretch(between, 0, end - start)
+                    call_value(formula.value, stretch(x, start, end), values, formula.p, formula.q)
+                else:
+                    g = stretch(normalized_grad, 0, end - start)
+                    _gradient_of_normalized(
+                        stretch(grad, start, end), values, center, scale, offset, between, g, formula
+                    )
+            for j in range(end - start):
+                total[j] += g[j]
+                products[j] += g[j] * (values[j] - center[j])
+        blocks[block] = 0.0
+        _add_up(total, blocks[block, 0])
+        _add_up(products, blocks[block, 1])
+
+
+@compiled
+def combine_gradient_sums(blocks: Any, variance: Any, eps: float, grad_weight: Any, grad_bias: Any) -> None:
+    """The gradients of weight and bias, from `block_gradient_sums`."""
+    channels = len(variance)
+    totals = np.zeros((2, channels), np.float64)
+    for block in range(len(blocks)):
+        for c in range(channels):
+            totals[0, c] += blocks[block, 0, c]
+            totals[1, c] += blocks[block, 1, c]
+    for c in range(channels):
+        grad_bias[c] = totals[0, c]
+        grad_weight[c] = totals[1, c] / math.sqrt(np.float64(variance[c]) + eps)
+
+
+@compiled
+def input_gradient(
+    part: int,
+    first: int,
+    last: int,
+    grad: Any,
+    x: Any,
+    out: Any,
+    mean: Any,
+    variance: Any,
+    weight: Any,
+    bias: Any,
+    eps: float,
+    grad_weight: Any,
+    grad_bias: Any,
+    width: int,
+    swap: int,
+    formula: Any,
+) -> None:
+    """Tiles of the gradient of x; that of v is scale * (g - grad_bias / M - n * grad_weight / M), n = normalised v."""
+    rows = x.size // len(mean)
+    scales, slopes, shifts = np.empty_like(mean), np.empty_like(mean), np.empty_like(mean)
+    _scale(variance, weight, eps, scales)
+    for c in range(len(mean)):
+        slopes[c] = -scales[c] * grad_weight[c] / (math.sqrt(np.float64(variance[c]) + eps) * rows)
+        shifts[c] = -scales[c] * grad_bias[c] / np.float64(rows)
+    center, scale, offset = _laid_out(mean, width), _laid_out(scales, width), _laid_out(bias, width)
+    slope, shift = _laid_out(slopes, width), _laid_out(shifts, width)
+    between, normalized_grad = np.empty(width, x.dtype), np.empty(width, x.dtype)
+    for tile in range(first, last):
+        start = tile * width
+        end = min(start + width, x.size)
+        values, g, target = stretch(x, start, end), stretch(grad, start, end), stretch(out, start, end)
+        if formula.value:
+            if swap:
+                values = stretch(between, 0, end - start)
+                call_value(formula.value, stretch(x, start, end), values, formula.p, formula.q)
+                target = stretch(normalized_grad, 0, end - start)
+            else:
+                g = stretch(normalized_grad, 0, end - start)
+                _gradient_of_normalized(stretch(grad, start, end), values, center, scale, offset, between, g, formula)
+        for j in range(end - start):
+            target[j] = (g[j] * scale[j] + shift[j]) + (values[j] - center[j]) * slope[j]
+        if formula.value and swap:
+            source = values if formula.from_output else stretch(x, start, end)
+            call_gradient(formula.gradient, target, source, stretch(out, start, end), formula.p, formula.q)
