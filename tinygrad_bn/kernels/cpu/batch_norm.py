@@ -45,7 +45,14 @@ class BatchNormOverrides(Kernels):
     ) -> tuple[Any, Any, Any]:
         if not _covered(x, grad, mean, variance, weight):
             return super().batch_norm_grad(grad, x, mean, variance, weight, eps)
-        return self._gradients(grad, x, _vectors(mean, variance, weight, None), eps, 0, IDENTITY)
+        return self._gradients(grad, x, _vectors(mean, variance, weight, None), eps, 1, 0, IDENTITY)
+
+    def batch_norm_eval_grad(
+        self, grad: Any, x: Any, mean: Any, variance: Any, weight: Any, eps: float
+    ) -> tuple[Any, Any, Any]:
+        if not _covered(x, grad, mean, variance, weight):
+            return super().batch_norm_eval_grad(grad, x, mean, variance, weight, eps)
+        return self._gradients(grad, x, _vectors(mean, variance, weight, None), eps, 0, 0, IDENTITY)
 
     def norm_act(
         self, x: Any, weight: Any, bias: Any, eps: float, order: str, activation: str, parameters: dict[str, Any]
@@ -93,7 +100,27 @@ class BatchNormOverrides(Kernels):
         if formula is None or not _covered(x, grad, mean, variance, weight, bias):
             return super().norm_act_grad(grad, x, mean, variance, weight, bias, eps, order, activation, parameters)
         channels = _vectors(mean, variance, weight, bias)
-        return self._gradients(grad, x, channels, eps, int(order == "swap"), formula)
+        return self._gradients(grad, x, channels, eps, 1, int(order == "swap"), formula)
+
+    def norm_act_eval_grad(
+        self,
+        grad: Any,
+        x: Any,
+        mean: Any,
+        variance: Any,
+        weight: Any,
+        bias: Any,
+        eps: float,
+        order: str,
+        activation: str,
+        parameters: dict[str, Any],
+    ) -> tuple[Any, Any, Any]:
+        formula = _formula(x, activation, parameters, order)
+        if formula is None or not _covered(x, grad, mean, variance, weight, bias):
+            settings = (eps, order, activation, parameters)
+            return super().norm_act_eval_grad(grad, x, mean, variance, weight, bias, *settings)
+        channels = _vectors(mean, variance, weight, bias)
+        return self._gradients(grad, x, channels, eps, 0, int(order == "swap"), formula)
 
     def _statistics(self, x: Any, channels: int, swap: int, formula: Formula) -> tuple[Any, Any]:
         width, size = _widths(x.size, channels)
@@ -118,7 +145,7 @@ class BatchNormOverrides(Kernels):
         return out
 
     def _gradients(
-        self, grad: Any, x: Any, channels: tuple[Any, ...], eps: float, swap: int, formula: Formula
+        self, grad: Any, x: Any, channels: tuple[Any, ...], eps: float, of_batch: int, swap: int, formula: Formula
     ) -> tuple[Any, Any, Any]:
         shaped, x, grad = x, _run_of(x), _run_of(grad)
         mean, variance = channels[:2]
@@ -134,7 +161,7 @@ class BatchNormOverrides(Kernels):
         count = -(-x.size // width)
         parts = number_of_parts(count, x.size * _NANOSECONDS)
         sums = (grad_weight, grad_bias)
-        launch(input_gradient, count, parts, grad, x, out, *channels, eps, *sums, width, swap, formula)
+        launch(input_gradient, count, parts, grad, x, out, *channels, eps, *sums, of_batch, width, swap, formula)
         return _in_shape_of(shaped, out), grad_weight, grad_bias
 
 

@@ -252,11 +252,16 @@ def input_gradient(
     eps: float,
     grad_weight: Any,
     grad_bias: Any,
+    of_batch: int,
     width: int,
     swap: int,
     formula: Any,
 ) -> None:
-    """Tiles of the gradient of x; that of v is scale * (g - grad_bias / M - n * grad_weight / M), n = normalised v."""
+    """Tiles of the gradient of x. With n = normalised v and M rows, that of v is
+
+    scale * (g - grad_bias / M - n * grad_weight / M)   where mean and variance are those of v (of_batch = 1),
+    scale * g                                           where they are constants (of_batch = 0).
+    """
     rows = x.size // len(mean)
     scales, slopes, shifts = np.empty_like(mean), np.empty_like(mean), np.empty_like(mean)
     _scale(variance, weight, eps, scales)
@@ -278,8 +283,12 @@ def input_gradient(
             else:
                 g = stretch(normalized_grad, 0, end - start)
                 _gradient_of_normalized(stretch(grad, start, end), values, center, scale, offset, between, g, formula)
-        for j in range(end - start):
-            target[j] = (g[j] * scale[j] + shift[j]) + (values[j] - center[j]) * slope[j]
+        if of_batch:
+            for j in range(end - start):
+                target[j] = (g[j] * scale[j] + shift[j]) + (values[j] - center[j]) * slope[j]
+        else:
+            for j in range(end - start):
+                target[j] = g[j] * scale[j]
         if formula.value and swap:
             source = values if formula.from_output else stretch(x, start, end)
             call_gradient(formula.gradient, target, source, stretch(out, start, end), formula.p, formula.q)
