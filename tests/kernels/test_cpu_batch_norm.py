@@ -201,7 +201,7 @@ def test_the_result_does_not_depend_on_the_number_of_threads(order: str, monkeyp
 
 def test_what_is_not_compiled_goes_to_the_reference() -> None:
     for shape, dtype in (((4, 3, 5), "float32"), ((2, 3, 2, 2, 2), "float32"), ((4, 3), "float16")):
-        x, grad, weight, bias = _draw(shape, dtype)
+        x, _, weight, bias = _draw(shape, dtype)
         mean, variance = FAST.batch_norm_statistics(x)
         wide = [a.astype(mean.dtype) for a in (weight, bias)]
         found = FAST.batch_norm(x, mean, variance, *wide, EPS)

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-numba = pytest.importorskip("numba")
+pytest.importorskip("numba")
+
+import numba
 
 from tinygrad_bn.kernels.cpu import transcendental
 

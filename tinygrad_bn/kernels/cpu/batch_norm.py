@@ -57,7 +57,7 @@ class BatchNormOverrides(Kernels):
     def norm_act(
         self, x: Any, weight: Any, bias: Any, eps: float, order: str, activation: str, parameters: dict[str, Any]
     ) -> tuple[Any, Any, Any]:
-        formula = _formula(x, activation, parameters)
+        formula = _formula(x, order, activation, parameters)
         if formula is None or not _covered(x, weight, bias):
             return super().norm_act(x, weight, bias, eps, order, activation, parameters)
         run, swap = _run_of(x), int(order == "swap")
@@ -77,7 +77,7 @@ class BatchNormOverrides(Kernels):
         activation: str,
         parameters: dict[str, Any],
     ) -> Any:
-        formula = _formula(x, activation, parameters)
+        formula = _formula(x, order, activation, parameters)
         if formula is None or not _covered(x, mean, variance, weight, bias):
             return super().norm_act_eval(x, mean, variance, weight, bias, eps, order, activation, parameters)
         channels = _vectors(mean, variance, weight, bias)
@@ -96,7 +96,7 @@ class BatchNormOverrides(Kernels):
         activation: str,
         parameters: dict[str, Any],
     ) -> tuple[Any, Any, Any]:
-        formula = _formula(x, activation, parameters, order)
+        formula = _formula(x, order, activation, parameters)
         if formula is None or not _covered(x, grad, mean, variance, weight, bias):
             return super().norm_act_grad(grad, x, mean, variance, weight, bias, eps, order, activation, parameters)
         channels = _vectors(mean, variance, weight, bias)
@@ -115,7 +115,7 @@ class BatchNormOverrides(Kernels):
         activation: str,
         parameters: dict[str, Any],
     ) -> tuple[Any, Any, Any]:
-        formula = _formula(x, activation, parameters, order)
+        formula = _formula(x, order, activation, parameters)
         if formula is None or not _covered(x, grad, mean, variance, weight, bias):
             settings = (eps, order, activation, parameters)
             return super().norm_act_eval_grad(grad, x, mean, variance, weight, bias, *settings)
@@ -174,9 +174,8 @@ def _covered(x: Any, *others: Any) -> bool:
     )
 
 
-def _formula(x: Any, activation: str, parameters: dict[str, Any], order: str = "swap") -> Formula | None:
-    only_input = order == "convention"  # what is activated there is not kept
-    return formula_of(activation, parameters, x.dtype, only_input) if x.dtype in FLOATS else None
+def _formula(x: Any, order: str, activation: str, parameters: dict[str, Any]) -> Formula | None:
+    return formula_of(activation, parameters, x.dtype, order == "convention") if x.dtype in FLOATS else None
 
 
 def _run_of(x: Any) -> Any:

@@ -2,7 +2,8 @@
 
 A formula is a pair: `value(x, p, q)`, and `slope(s, p, q)` of the input or of the output, whichever the reference's
 formula uses. p and q are its parameters. Each pair is compiled into two functions on runs of memory, and kernels call
-those by their address: so there is one copy of each, however many kernels there are, and no choice inside a loop.
+those by their address: so there is one copy of each, however many kernels there are, and no choice inside a loop. Two
+more are compiled where the activation follows a normalisation, which they do on the way.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Formula(NamedTuple):
     Attributes:
         value: address of a function that computes the activation of a run of numbers; 0 is the identity.
         gradient: address of a function that multiplies a run of numbers with the slope.
-        from_output: whether the function for the gradient wants the activation's output, or else its input.
+        from_output: whether `gradient` wants the activation's output, or else its input.
         p, q: the parameters.
     """
 
@@ -53,42 +54,47 @@ _PARAMETERS = {
 }
 
 
-def formula_of(activation: str, parameters: dict[str, Any], dtype: Any, only_input: bool = False) -> Formula | None:
+def formula_of(activation: str, parameters: dict[str, Any], dtype: Any, normalized: bool = False) -> Formula | None:
     """Return an activation's formula for float32 or float64, or None where there is none.
 
     Args:
-        only_input: let the slope be computed from the input, whatever the reference's formula uses.
+        normalized: its functions are those for `call_normalized_value` and `call_normalized_gradient`.
     """
     if activation == "identity":
         return IDENTITY
     name = "gelu tanh" if parameters.get("approximate") == "tanh" else activation
     from_output = FORMULAS[activation].uses == "output"
-    addresses = _addresses(name, dtype, only_input and from_output)
+    addresses = _addresses(name, dtype, normalized, from_output)
     if addresses is None:
         return None
     numbers = [float(parameters[key]) for key in _PARAMETERS.get(activation, ())]
     p, q = (*numbers, 0.0, 0.0)[:2]
-    return Formula(*addresses, from_output and not only_input, p, q)
+    return Formula(*addresses, from_output, p, q)
 
 
 @cache
-def _addresses(name: str, dtype: Any, activate_first: bool) -> tuple[int, int] | None:
-    """Return the addresses of a formula's two functions; `activate_first` gives the slope the value of the input."""
+def _addresses(name: str, dtype: Any, normalized: bool, from_output: bool) -> tuple[int, int] | None:
     pair = _formulas(dtype).get(name)
     if pair is None:
         return None
-    kind = dtype.type
+    value, slope = pair
+    if normalized:
+        functions = [
+            (_normalized_value(value, dtype.type), 5),
+            (_normalized_gradient(value, slope, from_output, dtype.type), 6),
+        ]
+    else:
+        functions = [(_value(value, dtype.type), 2), (_gradient(slope, dtype.type), 3)]
     run = types.CPointer(from_dtype(dtype))  # type: ignore[no-untyped-call]
     size, number = types.int64, types.float64
-    variant = f"{name} {dtype.name}"
-    value = compiled_address(types.void(size, run, run, number, number), _over_run(pair[0], kind), variant)
-    signature = types.void(size, run, run, run, number, number)
-    if activate_first:
-        return value, compiled_address(signature, _times_slope_of_value(*pair, kind), variant)
-    return value, compiled_address(signature, _times_slope(pair[1], kind), variant)
+    first, second = (
+        compiled_address(types.void(size, *[run] * arrays, number, number), function, f"{name} {dtype.name}")
+        for function, arrays in functions
+    )
+    return first, second
 
 
-def _over_run(value: Any, scalar: Any) -> Callable[..., None]:
+def _value(value: Any, scalar: Any) -> Callable[..., None]:
     def run(size: int, x: Any, out: Any, p: float, q: float) -> None:
         inputs, outputs = carray(x, (size,)), carray(out, (size,))
         p_here, q_here = scalar(p), scalar(q)
@@ -98,7 +104,7 @@ def _over_run(value: Any, scalar: Any) -> Callable[..., None]:
     return run
 
 
-def _times_slope(slope: Any, scalar: Any) -> Callable[..., None]:
+def _gradient(slope: Any, scalar: Any) -> Callable[..., None]:
     def run(size: int, grad: Any, source: Any, out: Any, p: float, q: float) -> None:
         grads, sources, outputs = carray(grad, (size,)), carray(source, (size,)), carray(out, (size,))
         p_here, q_here = scalar(p), scalar(q)
@@ -108,12 +114,26 @@ def _times_slope(slope: Any, scalar: Any) -> Callable[..., None]:
     return run
 
 
-def _times_slope_of_value(value: Any, slope: Any, scalar: Any) -> Callable[..., None]:
-    def run(size: int, grad: Any, source: Any, out: Any, p: float, q: float) -> None:
-        grads, sources, outputs = carray(grad, (size,)), carray(source, (size,)), carray(out, (size,))
+def _normalized_value(value: Any, scalar: Any) -> Callable[..., None]:
+    def run(size: int, x: Any, center: Any, scale: Any, shift: Any, out: Any, p: float, q: float) -> None:
+        inputs, outputs = carray(x, (size,)), carray(out, (size,))
+        centers, scales, shifts = carray(center, (size,)), carray(scale, (size,)), carray(shift, (size,))
         p_here, q_here = scalar(p), scalar(q)
         for i in range(size):
-            outputs[i] = grads[i] * slope(value(sources[i], p_here, q_here), p_here, q_here)
+            outputs[i] = value((inputs[i] - centers[i]) * scales[i] + shifts[i], p_here, q_here)
+
+    return run
+
+
+def _normalized_gradient(value: Any, slope: Any, from_output: bool, scalar: Any) -> Callable[..., None]:
+    def run(size: int, grad: Any, x: Any, center: Any, scale: Any, shift: Any, out: Any, p: float, q: float) -> None:
+        grads, inputs, outputs = carray(grad, (size,)), carray(x, (size,)), carray(out, (size,))
+        centers, scales, shifts = carray(center, (size,)), carray(scale, (size,)), carray(shift, (size,))
+        p_here, q_here = scalar(p), scalar(q)
+        for i in range(size):
+            z = (inputs[i] - centers[i]) * scales[i] + shifts[i]
+            source = value(z, p_here, q_here) if from_output else z
+            outputs[i] = grads[i] * slope(source, p_here, q_here)
 
     return run
 
@@ -123,15 +143,23 @@ def _call_value(typing_context: Any, address: Any, x: Any, out: Any, p: Any, q: 
     return types.void(address, x, out, p, q), _call
 
 
-call_value: Any = intrinsic(_call_value)
-
-
 def _call_gradient(typing_context: Any, address: Any, grad: Any, source: Any, out: Any, p: Any, q: Any) -> Any:
     """Fill the one-dimensional array `out` with grad times the slope; it must not overlap the others."""
     return types.void(address, grad, source, out, p, q), _call
 
 
-call_gradient: Any = intrinsic(_call_gradient)
+def _call_normalized_value(
+    typing_context: Any, address: Any, x: Any, center: Any, scale: Any, shift: Any, out: Any, p: Any, q: Any
+) -> Any:
+    """Fill `out` with the activation of (x - center) * scale + shift; it must not overlap the others."""
+    return types.void(address, x, center, scale, shift, out, p, q), _call
+
+
+def _call_normalized_gradient(
+    typing_context: Any, address: Any, grad: Any, x: Any, center: Any, scale: Any, shift: Any, out: Any, p: Any, q: Any
+) -> Any:
+    """Fill `out` with grad times the slope at (x - center) * scale + shift; it must not overlap the others."""
+    return types.void(address, grad, x, center, scale, shift, out, p, q), _call
 
 
 def _call(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -142,6 +170,12 @@ def _call(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     function = ir.FunctionType(ir.VoidType(), [value.type for value in passed]).as_pointer()
     builder.call(builder.inttoptr(address, function), passed)
     return context.get_dummy_value()
+
+
+call_value: Any = intrinsic(_call_value)
+call_gradient: Any = intrinsic(_call_gradient)
+call_normalized_value: Any = intrinsic(_call_normalized_value)
+call_normalized_gradient: Any = intrinsic(_call_normalized_gradient)
 
 
 @cache

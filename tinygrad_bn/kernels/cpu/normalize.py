@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from .compiler import compiled, compiled_part
-from .formulas import call_gradient, call_value
+from .formulas import call_gradient, call_normalized_gradient, call_normalized_value, call_value
 from .stretch import stretch
 
 
@@ -141,39 +141,20 @@ def normalize(
     """Tiles of out = act(bn(x)), or bn(act(x))."""
     scales = np.empty_like(mean)
     _scale(variance, weight, eps, scales)
-    center, scale, offset = _laid_out(mean, width), _laid_out(scales, width), _laid_out(bias, width)
-    between = np.empty(width, x.dtype)
+    center, scale, shift = _laid_out(mean, width), _laid_out(scales, width), _laid_out(bias, width)
+    activated = np.empty(width, x.dtype)
     for tile in range(first, last):
         start = tile * width
         end = min(start + width, x.size)
-        source, target = stretch(x, start, end), stretch(out, start, end)
-        if formula.value:
-            if swap:
-                source = stretch(between, 0, end - start)
-                call_value(formula.value, stretch(x, start, end), source, formula.p, formula.q)
-            else:
-                target = stretch(between, 0, end - start)
-        for j in range(end - start):
-            target[j] = (source[j] - center[j]) * scale[j] + offset[j]
+        values, target = stretch(x, start, end), stretch(out, start, end)
         if formula.value and not swap:
-            call_value(formula.value, target, stretch(out, start, end), formula.p, formula.q)
-
-
-@compiled_part
-def _gradient_of_normalized(
-    grad: Any,
-    x: Any,
-    center: Any,
-    scale: Any,
-    offset: Any,
-    between: Any,
-    result: Any,
-    formula: Any,
-) -> None:
-    """result = the gradient of bn(x) from that of act(bn(x)), for one tile."""
-    for j in range(x.size):
-        between[j] = (x[j] - center[j]) * scale[j] + offset[j]
-    call_gradient(formula.gradient, grad, stretch(between, 0, x.size), result, formula.p, formula.q)
+            call_normalized_value(formula.value, values, center, scale, shift, target, formula.p, formula.q)
+            continue
+        if formula.value:
+            values = stretch(activated, 0, end - start)
+            call_value(formula.value, stretch(x, start, end), values, formula.p, formula.q)
+        for j in range(end - start):
+            target[j] = (values[j] - center[j]) * scale[j] + shift[j]
 
 
 @compiled
@@ -197,8 +178,8 @@ def block_gradient_sums(
     """blocks[b] = sum of g and of g * (v - mean) in block b, each (C,); g is the gradient of what bn returns."""
     scales = np.empty_like(mean)
     _scale(variance, weight, eps, scales)
-    center, scale, offset = _laid_out(mean, width), _laid_out(scales, width), _laid_out(bias, width)
-    between, normalized_grad = np.empty(width, x.dtype), np.empty(width, x.dtype)
+    center, scale, shift = _laid_out(mean, width), _laid_out(scales, width), _laid_out(bias, width)
+    between = np.empty(width, x.dtype)
     total, products = np.empty(width, x.dtype), np.empty(width, x.dtype)
     for block in range(first, last):
         total[:] = 0.0
@@ -206,15 +187,13 @@ def block_gradient_sums(
         for start in range(block * size, min((block + 1) * size, x.size), width):
             end = min(start + width, (block + 1) * size, x.size)
             values, g = stretch(x, start, end), stretch(grad, start, end)
-            if formula.value:
-                if swap:
-                    values = stretch(between, 0, end - start)
-                    call_value(formula.value, stretch(x, start, end), values, formula.p, formula.q)
-                else:
-                    g = stretch(normalized_grad, 0, end - start)
-                    _gradient_of_normalized(
-                        stretch(grad, start, end), values, center, scale, offset, between, g, formula
-                    )
+            here = stretch(between, 0, end - start)
+            if formula.value and swap:
+                call_value(formula.value, values, here, formula.p, formula.q)
+                values = here
+            elif formula.value:
+                call_normalized_gradient(formula.gradient, g, values, center, scale, shift, here, formula.p, formula.q)
+                g = here
             for j in range(end - start):
                 total[j] += g[j]
                 products[j] += g[j] * (values[j] - center[j])
@@ -263,29 +242,29 @@ def input_gradient(
     scale * g                                           where they are constants (of_batch = 0).
     """
     rows = x.size // len(mean)
-    scales, slopes, shifts = np.empty_like(mean), np.empty_like(mean), np.empty_like(mean)
+    scales, slopes, levels = np.empty_like(mean), np.empty_like(mean), np.empty_like(mean)
     _scale(variance, weight, eps, scales)
     for c in range(len(mean)):
         slopes[c] = -scales[c] * grad_weight[c] / (math.sqrt(np.float64(variance[c]) + eps) * rows)
-        shifts[c] = -scales[c] * grad_bias[c] / np.float64(rows)
-    center, scale, offset = _laid_out(mean, width), _laid_out(scales, width), _laid_out(bias, width)
-    slope, shift = _laid_out(slopes, width), _laid_out(shifts, width)
-    between, normalized_grad = np.empty(width, x.dtype), np.empty(width, x.dtype)
+        levels[c] = -scales[c] * grad_bias[c] / np.float64(rows)
+    center, scale, shift = _laid_out(mean, width), _laid_out(scales, width), _laid_out(bias, width)
+    slope, level = _laid_out(slopes, width), _laid_out(levels, width)
+    activated, between = np.empty(width, x.dtype), np.empty(width, x.dtype)
     for tile in range(first, last):
         start = tile * width
         end = min(start + width, x.size)
         values, g, target = stretch(x, start, end), stretch(grad, start, end), stretch(out, start, end)
-        if formula.value:
-            if swap:
-                values = stretch(between, 0, end - start)
-                call_value(formula.value, stretch(x, start, end), values, formula.p, formula.q)
-                target = stretch(normalized_grad, 0, end - start)
-            else:
-                g = stretch(normalized_grad, 0, end - start)
-                _gradient_of_normalized(stretch(grad, start, end), values, center, scale, offset, between, g, formula)
+        here = stretch(between, 0, end - start)
+        if formula.value and swap:
+            values = stretch(activated, 0, end - start)
+            call_value(formula.value, stretch(x, start, end), values, formula.p, formula.q)
+            target = here
+        elif formula.value:
+            call_normalized_gradient(formula.gradient, g, values, center, scale, shift, here, formula.p, formula.q)
+            g = here
         if of_batch:
             for j in range(end - start):
-                target[j] = (g[j] * scale[j] + shift[j]) + (values[j] - center[j]) * slope[j]
+                target[j] = (g[j] * scale[j] + level[j]) + (values[j] - center[j]) * slope[j]
         else:
             for j in range(end - start):
                 target[j] = g[j] * scale[j]
