@@ -117,3 +117,10 @@ def test_overlapping_windows_add_up_their_gradients() -> None:
     F.max_pool2d(x, 2, stride=1).sum().backward()
     assert x.grad.numpy()[0, 0, 1, 1] == 4.0
     assert x.grad.numpy().sum() == 4.0
+
+
+def test_an_infinite_gradient_reaches_the_maximum_alone() -> None:
+    x = tg.tensor([[[[1.0, 2.0], [4.0, 3.0]]]], requires_grad=True)
+    tg.functional.max_pool2d(x, 2).backward(np.full((1, 1, 1, 1), np.inf, dtype="float32"))
+    assert x.grad is not None
+    np.testing.assert_array_equal(x.grad.numpy(), [[[[0.0, 0.0], [np.inf, 0.0]]]])

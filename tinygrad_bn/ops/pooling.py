@@ -162,6 +162,8 @@ class AdaptiveAvgPool2d(FusedOp):
 
     def forward(self, kernels: Any, x: Any) -> Any:
         self.shape = x.shape
+        if self._tile is not None:
+            return kernels.avg_pool2d(x, self._tile, self._tile, (0, 0), self.out_size, math.prod(self._tile))
         rows, columns = self._matrices(kernels.xp, x.shape, x.dtype)
         return kernels.matmul(kernels.matmul(rows, x), columns.T)
 
@@ -170,6 +172,9 @@ class AdaptiveAvgPool2d(FusedOp):
         return (grad.wrap(rows.T) @ grad @ grad.wrap(columns),)
 
     def backward_arrays(self, kernels: Any, grad: Any, inputs: Sequence[Any], output: Any) -> Sequence[Any]:
+        if self._tile is not None:
+            size, divisor = self.shape[2:], math.prod(self._tile)
+            return (kernels.avg_pool2d_grad(grad, size, self._tile, self._tile, (0, 0), divisor),)
         rows, columns = self._matrices(kernels.xp, self.shape, grad.dtype)
         return (kernels.matmul(kernels.matmul(rows.T, grad), columns),)
 
@@ -179,6 +184,12 @@ class AdaptiveAvgPool2d(FusedOp):
 
     def flops(self, input_shapes: Sequence[Shape], output_shape: Shape) -> int:
         return math.prod(input_shapes[0])
+
+    @property
+    def _tile(self) -> Pair | None:
+        """The size of the windows where they are all alike and do not overlap."""
+        (height, width), (rows, columns) = self.shape[2:], self.out_size
+        return None if height % rows or width % columns else (height // rows, width // columns)
 
     def _matrices(self, xp: Any, shape: Shape, dtype: Any) -> tuple[Any, Any]:
         rows, columns = (

@@ -18,7 +18,7 @@ class PoolingKernels:
     def max_pool2d(
         self, x: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, out_size: Pair
     ) -> tuple[Any, Any]:
-        """Return the maximum of every window and which element of the window it was (row-major, int32).
+        """Return the maximum of every window and which element of the window it was (row-major, a small integer).
 
         The first maximum wins, but the last NaN, which counts as larger than everything (PyTorch's rule).
         """
@@ -58,7 +58,7 @@ class PoolingKernels:
         canvas = self._zeros(values, _canvas_size(input_size, kernel, stride, padding, dilation, out_size))
         values, winner = channels_last(values), channels_last(winner)
         for number, (_, _, window) in enumerate(windows(canvas, kernel, stride, dilation, out_size)):
-            window += values * (winner == number)
+            window += self.xp.where(winner == number, values, 0)
         return channels_first(_interior(canvas, input_size, padding))
 
     def max_pool2d_gather(self, x: Any, winner: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Any:
@@ -73,8 +73,11 @@ class PoolingKernels:
 
     def avg_pool2d(self, x: Any, kernel: Pair, stride: Pair, padding: Pair, out_size: Pair, divisor: Any) -> Any:
         """Return the sum of every window divided by `divisor`, a number or an array (OH, OW)."""
-        padded = self._padded(x, kernel, stride, padding, (1, 1), out_size, 0)
         dtype = "float32" if x.dtype == self.xp.float16 else x.dtype
+        if padding == (0, 0) and _are_tiles((x.shape[2], x.shape[3]), kernel, stride, out_size):
+            total = _tiles(channels_last(x), kernel, out_size).sum(axis=(2, 4), dtype=dtype)
+            return (channels_first(total) / divisor).astype(x.dtype)
+        padded = self._padded(x, kernel, stride, padding, (1, 1), out_size, 0)
         total = self.xp.zeros((x.shape[0], *out_size, x.shape[1]), dtype=dtype)
         for _, _, window in windows(padded, kernel, stride, (1, 1), out_size):
             total += window
@@ -86,6 +89,10 @@ class PoolingKernels:
         """Give each window's elements an equal share of its gradient; returns (N, C, *input_size)."""
         out_size = (grad.shape[2], grad.shape[3])
         share = channels_last((grad / divisor).astype(grad.dtype))
+        if padding == (0, 0) and _are_tiles(input_size, kernel, stride, out_size):
+            result = self.xp.empty((grad.shape[0], *input_size, grad.shape[1]), dtype=grad.dtype)
+            _tiles(result, kernel, out_size)[...] = share[:, :, None, :, None]
+            return channels_first(result)
         canvas = self._zeros(grad, _canvas_size(input_size, kernel, stride, padding, (1, 1), out_size))
         for _, _, window in windows(canvas, kernel, stride, (1, 1), out_size):
             window += share
@@ -151,6 +158,16 @@ def _interior(canvas: Any, size: Pair, padding: Pair) -> Any:
     """Return the part of a padded channels-last canvas that holds the image."""
     top, left = padding
     return canvas[:, top : top + size[0], left : left + size[1]]
+
+
+def _are_tiles(input_size: Pair, kernel: Pair, stride: Pair, out_size: Pair) -> bool:
+    """Return whether windows without padding cover the image without gaps or overlaps."""
+    return stride == kernel and input_size == (out_size[0] * kernel[0], out_size[1] * kernel[1])
+
+
+def _tiles(images: Any, kernel: Pair, out_size: Pair) -> Any:
+    """Return channels-last images as (N, OH, KH, OW, KW, C)."""
+    return images.reshape(images.shape[0], out_size[0], kernel[0], out_size[1], kernel[1], images.shape[3])
 
 
 def _canvas_size(input_size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, out_size: Pair) -> Pair:
