@@ -26,24 +26,30 @@ from .stretch import stretch
 
 @compiled_part
 def _laid_out(values: Any, width: int) -> Any:
-    """Return a tile that repeats the channels' values."""
-    result = np.empty(width, values.dtype)
-    channels = len(values)
-    for start in range(0, width, channels):
-        row = stretch(result, start, min(start + channels, width))
-        for c in range(row.size):
-            row[c] = values[c]
+    """Return tiles (K, width) that repeat the channels' values (K, C)."""
+    kinds, channels = values.shape
+    result = np.empty((kinds, width), values.dtype)
+    for kind in range(kinds):
+        value, tile = values[kind], result[kind]
+        for start in range(0, width, channels):
+            row = stretch(tile, start, min(start + channels, width))
+            for c in range(row.size):
+                row[c] = value[c]
     return result
 
 
 @compiled_part
-def _add_up(tile: Any, sums: Any) -> None:
-    """Add the tile's values to the sums (C,) in float64."""
-    channels = len(sums)
-    for start in range(0, len(tile), channels):
-        row = stretch(tile, start, min(start + channels, len(tile)))
-        for c in range(row.size):
-            sums[c] += row[c]
+def _add_up(tiles: Any, sums: Any) -> None:
+    """Set the sums (K, C), float64, to those of the tiles (K, width)."""
+    kinds, channels = sums.shape
+    width = tiles.shape[1]
+    for kind in range(kinds):
+        tile, total = tiles[kind], sums[kind]
+        total[:] = 0.0
+        for start in range(0, width, channels):
+            row = stretch(tile, start, min(start + channels, width))
+            for c in range(row.size):
+                total[c] += row[c]
 
 
 @compiled
@@ -52,11 +58,10 @@ def block_statistics(
 ) -> None:
     """blocks[b] = sum, mean and sum of squared deviations of v in block b, of `size` values, each (C,)."""
     channels = blocks.shape[2]
-    width = min(width, size)
     activated = np.empty(size if swap else 0, x.dtype)
-    total, squares = np.empty(width, x.dtype), np.empty(width, x.dtype)
-    center = np.empty(channels, x.dtype)
-    deviation = np.empty(channels, np.float64)
+    tiles, sums = np.empty((2, width), x.dtype), np.empty((2, channels), np.float64)
+    total, squares = tiles[0], tiles[1]
+    centers = np.empty((1, channels), x.dtype)
     for block in range(first, last):
         values = stretch(x, block * size, min((block + 1) * size, x.size))
         if swap:
@@ -64,32 +69,27 @@ def block_statistics(
             call_value(formula.value, values, here, formula.p, formula.q)
             values = here
         rows = values.size // channels
-        total[:] = 0.0
+        tiles[:] = 0.0
         for start in range(0, values.size, width):
             tile = stretch(values, start, min(start + width, values.size))
             for j in range(tile.size):
                 total[j] += tile[j]
-        sums, means, squared = blocks[block, 0], blocks[block, 1], blocks[block, 2]
-        sums[:] = 0.0
-        _add_up(total, sums)
+        _add_up(tiles, sums)
         for c in range(channels):
-            center[c] = sums[c] / rows
-        mean = _laid_out(center, width)
-        total[:] = 0.0
-        squares[:] = 0.0
+            blocks[block, 0, c] = sums[0, c]
+            centers[0, c] = sums[0, c] / rows
+        center = _laid_out(centers, width)[0]
+        tiles[:] = 0.0
         for start in range(0, values.size, width):
             tile = stretch(values, start, min(start + width, values.size))
             for j in range(tile.size):
-                d = tile[j] - mean[j]
+                d = tile[j] - center[j]
                 total[j] += d
                 squares[j] += d * d
-        deviation[:] = 0.0
-        squared[:] = 0.0
-        _add_up(total, deviation)
-        _add_up(squares, squared)
+        _add_up(tiles, sums)
         for c in range(channels):
-            means[c] = center[c] + deviation[c] / rows
-            squared[c] -= deviation[c] * deviation[c] / rows
+            blocks[block, 1, c] = centers[0, c] + sums[0, c] / rows
+            blocks[block, 2, c] = sums[1, c] - sums[0, c] * sums[0, c] / rows
 
 
 @compiled
@@ -117,9 +117,14 @@ def combine_statistics(blocks: Any, rows: int, size: int, mean: Any, variance: A
 
 
 @compiled_part
-def _scale(variance: Any, weight: Any, eps: float, scale: Any) -> None:
-    for c in range(len(scale)):
-        scale[c] = weight[c] / math.sqrt(np.float64(variance[c]) + eps)
+def _normalization(mean: Any, variance: Any, weight: Any, bias: Any, eps: float, width: int) -> Any:
+    """Return tiles with which v is normalised: (v - center) * scale + shift."""
+    values = np.empty((3, len(mean)), mean.dtype)
+    for c in range(len(mean)):
+        values[0, c] = mean[c]
+        values[1, c] = weight[c] / math.sqrt(np.float64(variance[c]) + eps)
+        values[2, c] = bias[c]
+    return _laid_out(values, width)
 
 
 @compiled
@@ -139,9 +144,8 @@ def normalize(
     formula: Any,
 ) -> None:
     """Tiles of out = act(bn(x)), or bn(act(x))."""
-    scales = np.empty_like(mean)
-    _scale(variance, weight, eps, scales)
-    center, scale, shift = _laid_out(mean, width), _laid_out(scales, width), _laid_out(bias, width)
+    norm = _normalization(mean, variance, weight, bias, eps, width)
+    center, scale, shift = norm[0], norm[1], norm[2]
     activated = np.empty(width, x.dtype)
     for tile in range(first, last):
         start = tile * width
@@ -176,14 +180,13 @@ def block_gradient_sums(
     formula: Any,
 ) -> None:
     """blocks[b] = sum of g and of g * (v - mean) in block b, each (C,); g is the gradient of what bn returns."""
-    scales = np.empty_like(mean)
-    _scale(variance, weight, eps, scales)
-    center, scale, shift = _laid_out(mean, width), _laid_out(scales, width), _laid_out(bias, width)
+    norm = _normalization(mean, variance, weight, bias, eps, width)
+    center, scale, shift = norm[0], norm[1], norm[2]
     between = np.empty(width, x.dtype)
-    total, products = np.empty(width, x.dtype), np.empty(width, x.dtype)
+    tiles = np.empty((2, width), x.dtype)
+    total, products = tiles[0], tiles[1]
     for block in range(first, last):
-        total[:] = 0.0
-        products[:] = 0.0
+        tiles[:] = 0.0
         for start in range(block * size, min((block + 1) * size, x.size), width):
             end = min(start + width, (block + 1) * size, x.size)
             values, g = stretch(x, start, end), stretch(grad, start, end)
@@ -197,9 +200,7 @@ def block_gradient_sums(
             for j in range(end - start):
                 total[j] += g[j]
                 products[j] += g[j] * (values[j] - center[j])
-        blocks[block] = 0.0
-        _add_up(total, blocks[block, 0])
-        _add_up(products, blocks[block, 1])
+        _add_up(tiles, blocks[block])
 
 
 @compiled
@@ -242,13 +243,15 @@ def input_gradient(
     scale * g                                           where they are constants (of_batch = 0).
     """
     rows = x.size // len(mean)
-    scales, slopes, levels = np.empty_like(mean), np.empty_like(mean), np.empty_like(mean)
-    _scale(variance, weight, eps, scales)
+    norm = _normalization(mean, variance, weight, bias, eps, width)
+    center, scale, shift = norm[0], norm[1], norm[2]
+    corrections = np.empty((2, len(mean)), mean.dtype)
     for c in range(len(mean)):
-        slopes[c] = -scales[c] * grad_weight[c] / (math.sqrt(np.float64(variance[c]) + eps) * rows)
-        levels[c] = -scales[c] * grad_bias[c] / np.float64(rows)
-    center, scale, shift = _laid_out(mean, width), _laid_out(scales, width), _laid_out(bias, width)
-    slope, level = _laid_out(slopes, width), _laid_out(levels, width)
+        std = math.sqrt(np.float64(variance[c]) + eps)
+        corrections[0, c] = -weight[c] / std * grad_bias[c] / rows
+        corrections[1, c] = -weight[c] / std * grad_weight[c] / (std * rows)
+    correction = _laid_out(corrections, width)
+    level, slope = correction[0], correction[1]
     activated, between = np.empty(width, x.dtype), np.empty(width, x.dtype)
     for tile in range(first, last):
         start = tile * width
