@@ -45,6 +45,10 @@ $(VENV)/.run $(VENV)/.test $(VENV)/.oracle: pyproject.toml | $(VENV)/.made
 compare: $(VENV)/.run ## train both orders and write the report; options: make compare ARGS="--help"
 	@$(BIN)/tinygrad-bn compare $(ARGS)
 
+.PHONY: bench
+bench: $(VENV)/.run ## compare speed with other frameworks (about 25 minutes); options: make bench ARGS="--help"
+	@$(BIN)/python -m benchmarks $(ARGS)
+
 # -- checks -----------------------------------------------------------------------------------------------
 
 .PHONY: test
@@ -84,6 +88,6 @@ format: $(VENV)/.test ## format the code and sort its imports
 	@$(BIN)/python -m ruff format .
 
 .PHONY: clean
-clean: ## remove the environment and all caches (results in runs/ stay)
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+clean: ## remove the environments and all caches (results in runs/ stay)
+	rm -rf $(VENV) .venv-bench build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,230 @@
+"""Runs workloads with PyTorch: eagerly in either memory layout, or compiled. Needs NumPy and PyTorch alone."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch.fx.experimental import optimization
+from torch.nn import functional as F
+
+from .arrays import fingerprint
+from .layers import Activation, Conv, Flatten, Layers, Linear, MaxPool, Mean, Norm, Residual
+from .serving import Prepared, serve
+from .workloads import LEARNING_RATE, Chain, Network, Operation, Update, Workload
+
+VARIANTS = ("eager", "channels-last", "compile")
+
+
+class Torch:
+    """PyTorch with its best known settings for the CPU.
+
+    Args:
+        variant: "eager" (NCHW), "channels-last" (eager, model and images in that layout), or "compile".
+        threads: of each operation.
+    """
+
+    def __init__(self, variant: str, threads: int) -> None:
+        torch.set_num_threads(threads)
+        self.compiled = variant == "compile"
+        self.layout = torch.contiguous_format if variant == "eager" else torch.channels_last
+        if self.compiled:
+            torch._inductor.config.freezing = True  # for inference: weights are constants, BatchNorm is folded
+
+    def about(self) -> dict[str, Any]:
+        """Return versions and settings."""
+        return {
+            "versions": {"torch": torch.__version__, "numpy": np.__version__},
+            "threads": torch.get_num_threads(),
+            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        }
+
+    def prepare(self, workload: Workload, values: dict[str, Any]) -> Prepared:
+        """Build a workload from its arrays."""
+        torch._dynamo.reset()
+        if isinstance(workload, Network):
+            prepare = self._training if workload.mode == "train" else self._inference
+            return prepare(workload, values)
+        if isinstance(workload, Operation):
+            return self._operation(workload, values)
+        return _update(workload, values) if isinstance(workload, Update) else _chain(workload, values)
+
+    def _tensor(self, array: Any) -> Any:
+        tensor = torch.tensor(array)
+        return tensor.to(memory_format=self.layout) if tensor.ndim == 4 else tensor
+
+    def _training(self, workload: Network, values: dict[str, Any]) -> Prepared:
+        model = _filled(workload, values).to(memory_format=self.layout)
+        images, labels = self._tensor(values["input"]), self._tensor(values["target"])
+        optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE, momentum=0.9, fused=True)
+
+        def loss_of(images: Any, labels: Any) -> Any:
+            return F.cross_entropy(model(images), labels)
+
+        function = torch.compile(loss_of) if self.compiled else loss_of
+
+        def step() -> Any:
+            optimizer.zero_grad(set_to_none=True)
+            loss = function(images, labels)
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        return Prepared(step, lambda: [step().item() for _ in range(10)])
+
+    def _inference(self, workload: Network, values: dict[str, Any]) -> Prepared:
+        model = _filled(workload, values).eval()
+        if workload.mode == "folded":
+            model = optimization.fuse(model)
+        model = model.to(memory_format=self.layout)
+        images = self._tensor(values["input"])
+        function = torch.compile(model) if self.compiled else model
+        # The compiler freezes weights only under no_grad; eagerly inference_mode is the quicker of the two.
+        mode = torch.no_grad if self.compiled else torch.inference_mode
+
+        def step() -> Any:
+            with mode():
+                return function(images)
+
+        return Prepared(step, lambda: fingerprint(step().numpy()))
+
+    def _operation(self, workload: Operation, values: dict[str, Any]) -> Prepared:
+        inputs = {name: self._tensor(values[name]).requires_grad_() for name in workload.inputs}
+        others = {"target": self._tensor(values["target"])} if "target" in values else {}
+        gradient = self._tensor(values["gradient"])
+        function = partial(_OPERATIONS[workload.operation], **inputs, **others, **workload.settings)
+
+        def both() -> Any:
+            for tensor in inputs.values():
+                tensor.grad = None
+            output = function()
+            output.backward(gradient)
+            return output
+
+        def outputs() -> dict[str, Any]:
+            output = both()
+            return {"output": output.detach().numpy(), **{name: tensor.grad.numpy() for name, tensor in inputs.items()}}
+
+        def results() -> list[float]:
+            return [number for array in outputs().values() for number in fingerprint(array)]
+
+        return Prepared(both if workload.backward else function, results, outputs)
+
+
+class ResidualBranch(torch.nn.Module):  # type: ignore[misc]
+    """A branch plus the input, subsampled and padded with channels of zeros."""
+
+    def __init__(self, residual: Residual) -> None:
+        super().__init__()
+        self.branch = network(residual.branch)
+        self.stride = residual.stride
+        self.extra_channels = residual.extra_channels
+
+    def forward(self, input: Any) -> Any:
+        """Return branch plus shortcut."""
+        shortcut = input if self.stride == 1 else input[:, :, :: self.stride, :: self.stride]
+        if self.extra_channels:
+            shortcut = F.pad(shortcut, (0, 0, 0, 0, 0, self.extra_channels))
+        return self.branch(input) + shortcut
+
+
+def network(layers: Layers) -> Any:
+    """Return the network as a torch.nn.Sequential."""
+    modules: list[Any] = []
+    features = False  # whether images have become rows of features
+    for layer in layers:
+        match layer:
+            case Conv(inputs, outputs, kernel, stride, groups):
+                modules.append(torch.nn.Conv2d(inputs, outputs, kernel, stride, layer.padding, groups=groups))
+            case Linear(inputs, outputs):
+                modules.append(torch.nn.Linear(inputs, outputs))
+            case Norm(channels):
+                modules.append((torch.nn.BatchNorm1d if features else torch.nn.BatchNorm2d)(channels))
+            case Activation(name):
+                modules.append(torch.nn.ReLU(inplace=True) if name == "relu" else torch.nn.Tanh())
+            case MaxPool():
+                modules.append(torch.nn.MaxPool2d(2))
+            case Mean():
+                modules += [torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()]
+            case Flatten():
+                modules.append(torch.nn.Flatten())
+            case Residual():
+                modules.append(ResidualBranch(layer))
+        features = features or isinstance(layer, Mean | Flatten)
+    return torch.nn.Sequential(*modules)
+
+
+def _filled(workload: Network, values: dict[str, Any]) -> Any:
+    model = network(workload.layers)
+    with torch.no_grad():
+        for i, parameter in enumerate(model.parameters()):
+            parameter.copy_(torch.tensor(values[f"parameter{i}"]))
+    norms = [m for m in model.modules() if isinstance(m, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d)]
+    for i, norm in enumerate(norms if "mean0" in values else []):
+        norm.running_mean.copy_(torch.tensor(values[f"mean{i}"]))
+        norm.running_var.copy_(torch.tensor(values[f"var{i}"]))
+    return model
+
+
+def _batch_norm(input: Any, weight: Any, bias: Any) -> Any:
+    return F.batch_norm(input, None, None, weight, bias, training=True)
+
+
+_OPERATIONS: dict[str, Callable[..., Any]] = {
+    "conv2d": F.conv2d,
+    "batch_norm": _batch_norm,
+    "norm_act": lambda input, weight, bias, activation: getattr(torch, activation)(_batch_norm(input, weight, bias)),
+    "act_norm": lambda input, weight, bias, activation: _batch_norm(getattr(torch, activation)(input), weight, bias),
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+    "max_pool2d": partial(F.max_pool2d, kernel_size=2),
+    "avg_pool2d": partial(F.avg_pool2d, kernel_size=2),
+    "linear": F.linear,
+    "cross_entropy": F.cross_entropy,
+}
+
+
+def _update(workload: Update, values: dict[str, Any]) -> Prepared:
+    parameters = [torch.tensor(values[f"parameter{i}"], requires_grad=True) for i in range(len(workload.shapes))]
+    for i, parameter in enumerate(parameters):
+        parameter.grad = torch.tensor(values[f"gradient{i}"])
+    if workload.optimizer == "sgd":
+        optimizer: Any = torch.optim.SGD(parameters, lr=1e-4, momentum=0.9, fused=True)
+    else:
+        optimizer = torch.optim.Adam(parameters, lr=1e-4, fused=True)
+
+    def results() -> list[float]:
+        for _ in range(3):
+            optimizer.step()
+        return [number for parameter in parameters for number in fingerprint(parameter.detach().numpy())]
+
+    return Prepared(optimizer.step, results)
+
+
+def _chain(workload: Chain, values: dict[str, Any]) -> Prepared:
+    start, factor, term = (torch.tensor(values[name], requires_grad=True) for name in ("input", "factor", "term"))
+
+    def step() -> None:
+        for tensor in (start, factor, term):
+            tensor.grad = None
+        x = start
+        for _ in range(workload.nodes // 2):
+            x = x * factor + term
+        x.sum().backward()
+
+    def results() -> list[float]:
+        step()
+        return [number for tensor in (start, factor, term) for number in fingerprint(tensor.grad.numpy())]
+
+    return Prepared(step, results)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("variant", choices=VARIANTS)
+    serve(Torch(parser.parse_args().variant, int(os.environ["OMP_NUM_THREADS"])))
