@@ -57,6 +57,24 @@ def test_the_trajectory_is_pytorchs(name: str, settings: dict[str, Any]) -> None
             np.testing.assert_allclose(a.numpy(), b.detach().numpy(), rtol=1e-9, atol=1e-11, err_msg=f"step {step}")
 
 
+@pytest.mark.parametrize(("name", "settings"), SETTINGS)
+def test_gradients_that_come_later_or_not_in_every_step(name: str, settings: dict[str, Any]) -> None:
+    ours = [tg.tensor(a, requires_grad=True) for a in start()]
+    theirs = [torch.tensor(a, requires_grad=True) for a in start()]
+    optimizer = getattr(optim, name)(ours, **settings)
+    reference = getattr(torch.optim, name)(theirs, **settings)
+    for step, given in enumerate([(0,), (0, 1), (1,), (0, 1)]):
+        optimizer.zero_grad()
+        reference.zero_grad()
+        for number in given:
+            (ours[number] ** 3).sum().backward()
+            (theirs[number] ** 3).sum().backward()
+        optimizer.step()
+        reference.step()
+        for a, b in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(a.numpy(), b.detach().numpy(), rtol=1e-9, err_msg=f"step {step}")
+
+
 def test_groups_have_settings_of_their_own() -> None:
     ours = [tg.tensor(a, requires_grad=True) for a in start()]
     theirs = [torch.tensor(a, requires_grad=True) for a in start()]

@@ -56,23 +56,25 @@ class Adam(Optimizer):
         )
         group["eps"] = as_number(where, "eps", group["eps"], at_least=0.0)
 
-    def update(self, parameter: Tensor, group: Group, state: dict[str, Any]) -> None:
-        """Change one parameter."""
-        if not state:
-            state.update(step=0, exp_avg=zeros_like(parameter), exp_avg_sq=zeros_like(parameter))
-        state["step"] += 1
-        kernels_of(parameter.device).adam(
-            parameter.data,
-            parameter.grad.data,
-            state["exp_avg"].data,
-            state["exp_avg_sq"].data,
-            state["step"],
-            group["lr"],
-            group["betas"],
-            group["eps"],
-            group["weight_decay"],
-            self.decoupled,
-        )
+    def update(self, parameters: list[Tensor], group: Group, states: list[dict[str, Any]]) -> None:
+        """Change parameters of one device."""
+        numbers_of_count: dict[int, list[int]] = {}
+        for number, (parameter, state) in enumerate(zip(parameters, states, strict=True)):
+            if not state:
+                state.update(step=0, exp_avg=zeros_like(parameter), exp_avg_sq=zeros_like(parameter))
+            state["step"] += 1
+            numbers_of_count.setdefault(state["step"], []).append(number)
+        settings = tuple(group[name] for name in ("lr", "betas", "eps", "weight_decay"))
+        for count, numbers in numbers_of_count.items():
+            kernels_of(parameters[0].device).adam_all(
+                [parameters[number].data for number in numbers],
+                [parameters[number].grad.data for number in numbers],
+                [states[number]["exp_avg"].data for number in numbers],
+                [states[number]["exp_avg_sq"].data for number in numbers],
+                count,
+                *settings,
+                self.decoupled,
+            )
 
 
 class AdamW(Adam):

@@ -111,20 +111,36 @@ class Optimizer:
 
     def step(self) -> None:
         """Change every parameter that has a gradient, in place; those without are left alone."""
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    state = self.state.setdefault(parameter, {})
-                    for name in self.buffers:
-                        if name in state:
-                            state[name] = state[name].to(parameter.device).astype(parameter.dtype)
-                    # Infinities and NaN are values like any other here, as in every operation.
-                    with np.errstate(all="ignore"):
-                        self.update(parameter, group, state)
-                    parameter.version.count += 1
+        # Infinities and NaN are values like any other here, as in every operation.
+        with np.errstate(all="ignore"):
+            for group in self.param_groups:
+                by_device: dict[Any, list[Tensor]] = {}
+                for parameter in group["params"]:
+                    if parameter.grad is not None:
+                        by_device.setdefault(parameter.device, []).append(parameter)
+                for parameters in by_device.values():
+                    states = [self._state_of(parameter) for parameter in parameters]
+                    for parameter in parameters:
+                        parameter.version.count += 1
+                    self.update(parameters, group, states)
 
-    def update(self, parameter: Tensor, group: Group, state: dict[str, Any]) -> None:
-        """Change one parameter; its group has the settings, `state` is what is remembered of it."""
+    def _state_of(self, parameter: Tensor) -> dict[str, Any]:
+        """Return what is remembered of a parameter; its tensors follow the parameter to another device or dtype."""
+        state = self.state.setdefault(parameter, {})
+        for name in self.buffers:
+            buffer = state.get(name)
+            if buffer is not None and (buffer.device is not parameter.device or buffer.dtype != parameter.dtype):
+                state[name] = buffer.to(parameter.device).astype(parameter.dtype)
+        return state
+
+    def update(self, parameters: list[Tensor], group: Group, states: list[dict[str, Any]]) -> None:
+        """Change parameters of one device that have gradients.
+
+        Args:
+            parameters: at least one, all of one group.
+            group: its settings.
+            states: what is remembered of each parameter; empty before its first step.
+        """
         raise DTypeError(explain(type(self).__name__, "a subclass that defines update", "none"))
 
     def state_dict(self) -> dict[str, Any]:

@@ -70,20 +70,25 @@ class SGD(Optimizer):
                 )
             )
 
-    def update(self, parameter: Tensor, group: Group, state: dict[str, Any]) -> None:
-        """Change one parameter."""
-        velocity = state.get("momentum_buffer")
-        first = velocity is None
-        if first and group["momentum"] != 0:
-            velocity = state["momentum_buffer"] = zeros_like(parameter)
-        kernels_of(parameter.device).sgd(
-            parameter.data,
-            parameter.grad.data,
-            None if velocity is None or group["momentum"] == 0 else velocity.data,
-            group["lr"],
-            group["momentum"],
-            group["dampening"],
-            group["weight_decay"],
-            group["nesterov"],
-            first,
-        )
+    def update(self, parameters: list[Tensor], group: Group, states: list[dict[str, Any]]) -> None:
+        """Change parameters of one device."""
+        kernels = kernels_of(parameters[0].device)
+        settings = tuple(group[name] for name in ("lr", "momentum", "dampening", "weight_decay", "nesterov"))
+        arrays = [parameter.data for parameter in parameters]
+        gradients = [parameter.grad.data for parameter in parameters]
+        if group["momentum"] == 0:
+            kernels.sgd_all(arrays, gradients, None, *settings, False)
+            return
+        starting = {number for number, state in enumerate(states) if "momentum_buffer" not in state}
+        for number in starting:
+            states[number]["momentum_buffer"] = zeros_like(parameters[number])
+        for first_step in (True, False):
+            numbers = [number for number in range(len(states)) if (number in starting) == first_step]
+            if numbers:
+                kernels.sgd_all(
+                    [arrays[number] for number in numbers],
+                    [gradients[number] for number in numbers],
+                    [states[number]["momentum_buffer"].data for number in numbers],
+                    *settings,
+                    first_step,
+                )

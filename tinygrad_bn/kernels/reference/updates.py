@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -39,6 +40,25 @@ class UpdateKernels:
             step = step + momentum * velocity if nesterov else velocity
         parameter -= learning_rate * step
 
+    def sgd_all(
+        self,
+        parameters: Sequence[Any],
+        gradients: Sequence[Any],
+        velocities: Sequence[Any] | None,
+        learning_rate: float,
+        momentum: float,
+        dampening: float,
+        weight_decay: float,
+        nesterov: bool,
+        first_step: bool,
+    ) -> None:
+        """`sgd` for each parameter of a list with at least one."""
+        for i, (parameter, gradient) in enumerate(zip(parameters, gradients, strict=True)):
+            velocity = None if velocities is None else velocities[i]
+            self.sgd(
+                parameter, gradient, velocity, learning_rate, momentum, dampening, weight_decay, nesterov, first_step
+            )
+
     def adam(
         self,
         parameter: Any,
@@ -65,3 +85,20 @@ class UpdateKernels:
         denominator *= 1.0 / math.sqrt(1.0 - betas[1] ** step_count)
         denominator += eps
         parameter -= (learning_rate / (1.0 - betas[0] ** step_count)) * (mean / denominator)
+
+    def adam_all(
+        self,
+        parameters: Sequence[Any],
+        gradients: Sequence[Any],
+        means: Sequence[Any],
+        squares: Sequence[Any],
+        step_count: int,
+        learning_rate: float,
+        betas: tuple[float, float],
+        eps: float,
+        weight_decay: float,
+        decoupled: bool,
+    ) -> None:
+        """`adam` for each parameter of a list with at least one."""
+        for arrays in zip(parameters, gradients, means, squares, strict=True):
+            self.adam(*arrays, step_count, learning_rate, betas, eps, weight_decay, decoupled)
