@@ -52,6 +52,33 @@ def _add_up(tiles: Any, sums: Any) -> None:
                 total[c] += row[c]
 
 
+@compiled_part
+def _four_tiles(values: Any, start: int, width: int) -> Any:
+    """Return the next four tiles: taken together, they are worth loading and storing what they are added to."""
+    middle, end = start + 2 * width, start + 4 * width
+    first, second = stretch(values, start, start + width), stretch(values, start + width, middle)
+    return first, second, stretch(values, middle, middle + width), stretch(values, middle + width, end)
+
+
+@compiled_part
+def _add_deviations(values: Any, center: Any, total: Any, squares: Any) -> None:
+    """total += the sum of all tiles' deviations from `center`; squares += that of their squares."""
+    width = total.size
+    whole = values.size - values.size % (4 * width)
+    for start in range(0, whole, 4 * width):
+        a, b, c, d = _four_tiles(values, start, width)
+        for j in range(width):
+            e, f, g, h = a[j] - center[j], b[j] - center[j], c[j] - center[j], d[j] - center[j]
+            total[j] += (e + f) + (g + h)
+            squares[j] += (e * e + f * f) + (g * g + h * h)
+    for start in range(whole, values.size, width):
+        tile = stretch(values, start, min(start + width, values.size))
+        for j in range(tile.size):
+            e = tile[j] - center[j]
+            total[j] += e
+            squares[j] += e * e
+
+
 @compiled
 def block_statistics(
     part: int, first: int, last: int, x: Any, blocks: Any, size: int, width: int, swap: int, formula: Any
@@ -60,7 +87,6 @@ def block_statistics(
     channels = blocks.shape[2]
     activated = np.empty(size if swap else 0, x.dtype)
     tiles, sums = np.empty((2, width), x.dtype), np.empty((2, channels), np.float64)
-    total, squares = tiles[0], tiles[1]
     centers = np.empty((1, channels), x.dtype)
     for block in range(first, last):
         values = stretch(x, block * size, min((block + 1) * size, x.size))
@@ -69,27 +95,18 @@ def block_statistics(
             call_value(formula.value, values, here, formula.p, formula.q)
             values = here
         rows = values.size // channels
-        tiles[:] = 0.0
-        for start in range(0, values.size, width):
-            tile = stretch(values, start, min(start + width, values.size))
-            for j in range(tile.size):
-                total[j] += tile[j]
-        _add_up(tiles, sums)
-        for c in range(channels):
-            blocks[block, 0, c] = sums[0, c]
-            centers[0, c] = sums[0, c] / rows
-        center = _laid_out(centers, width)[0]
-        tiles[:] = 0.0
-        for start in range(0, values.size, width):
-            tile = stretch(values, start, min(start + width, values.size))
-            for j in range(tile.size):
-                d = tile[j] - center[j]
-                total[j] += d
-                squares[j] += d * d
-        _add_up(tiles, sums)
-        for c in range(channels):
-            blocks[block, 1, c] = centers[0, c] + sums[0, c] / rows
-            blocks[block, 2, c] = sums[1, c] - sums[0, c] * sums[0, c] / rows
+        centers[:] = 0.0
+        for turn in range(2):  # deviations from 0 give the mean, and deviations from the mean correct it
+            tiles[:] = 0.0
+            _add_deviations(values, _laid_out(centers, width)[0], tiles[0], tiles[1])
+            _add_up(tiles, sums)
+            for c in range(channels):
+                if turn == 0:
+                    blocks[block, 0, c] = sums[0, c]
+                    centers[0, c] = sums[0, c] / rows
+                else:
+                    blocks[block, 1, c] = centers[0, c] + sums[0, c] / rows
+                    blocks[block, 2, c] = sums[1, c] - sums[0, c] * sums[0, c] / rows
 
 
 @compiled
