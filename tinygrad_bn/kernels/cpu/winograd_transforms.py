@@ -20,6 +20,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .compiler import compiled_address
@@ -29,7 +30,7 @@ Matrix = list[list[Fraction]]
 
 _POINTS = {2: [Fraction(1)], 4: [Fraction(5, 8), Fraction(3, 2)]}
 _INT, _INT32 = ir.IntType(64), ir.IntType(32)
-_SIGNATURE = types.void(*[types.int64] * 8)
+_SIGNATURE = types.void(*[types.int64] * 9)
 
 
 def matrices(tile: int) -> dict[str, Matrix]:
@@ -76,21 +77,21 @@ def _transposed(matrix: Matrix) -> Matrix:
 def transform_address(scalar: str, kind: str, tile: int, masked: bool) -> int:
     """Return the address of one transform for "float32" or "float64".
 
-    The function takes eight integers: the number of channels; the address of the values, the distances between their
-    rows and their columns; the address of the results, and the distances between theirs; and the address of the bias,
-    which only "output" looks at. Distances are in bytes, and channels lie side by side.
+    The function takes nine integers: the number of channels; the address of the values, the distances between their
+    rows and their columns; the address of the results, and the distances between theirs; the address of the bias, which
+    only "output" looks at; and what of the tile lies inside the image: bit i is set for row i, and bit 8 + j for column j.
+    What lies outside counts as zero in "input" and "grad", and is not written in "output"; the others do not look.
+    Distances are in bytes, and channels lie side by side.
 
     Args:
         kind: a key of `matrices`.
         masked: whether the number of channels may be other than a multiple of the vector's length.
     """
     variant = f"{scalar}-{kind}-{tile}-{masked}"
-    return compiled_address(
-        _SIGNATURE, _make_transform(scalar, matrices(tile)[kind], masked, kind == "output"), variant
-    )
+    return compiled_address(_SIGNATURE, _make_transform(scalar, kind, matrices(tile)[kind], masked), variant)
 
 
-def _make_transform(scalar: str, matrix: Matrix, masked: bool, biased: bool) -> Callable[..., None]:
+def _make_transform(scalar: str, kind: str, matrix: Matrix, masked: bool) -> Callable[..., None]:
     def write(
         typing_context: Any,
         channels: Any,
@@ -101,9 +102,10 @@ def _make_transform(scalar: str, matrix: Matrix, masked: bool, biased: bool) -> 
         target_row: Any,
         target_column: Any,
         bias: Any,
+        inside: Any,
     ) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            _Transform(builder, scalar, matrix, masked, biased).write(*arguments)
+            _Transform(builder, scalar, kind, matrix, masked).write(*arguments)
             return context.get_dummy_value()
 
         return _SIGNATURE, generate
@@ -119,8 +121,9 @@ def _make_transform(scalar: str, matrix: Matrix, masked: bool, biased: bool) -> 
         target_row: int,
         target_column: int,
         bias: int,
+        inside: int,
     ) -> None:
-        code(channels, source, source_row, source_column, target, target_row, target_column, bias)
+        code(channels, source, source_row, source_column, target, target_row, target_column, bias, inside)
 
     return transform
 
@@ -136,15 +139,16 @@ def _call_transform(
     target_row: Any,
     target_column: Any,
     bias: Any,
+    inside: Any,
 ) -> Any:
     """Call the function at `address` (from `transform_address`) with the other arguments."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = ir.FunctionType(ir.VoidType(), [_INT] * 8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [_INT] * 9).as_pointer()
         builder.call(builder.inttoptr(arguments[0], kind), arguments[1:])
         return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 9), generate
+    return types.void(*[types.int64] * 10), generate
 
 
 call_transform: Any = intrinsic(_call_transform)
@@ -153,7 +157,7 @@ call_transform: Any = intrinsic(_call_transform)
 class _Transform:
     """Writes M X M^T for one vector of channels after the other."""
 
-    def __init__(self, builder: Any, scalar: str, matrix: Matrix, masked: bool, biased: bool) -> None:
+    def __init__(self, builder: Any, scalar: str, kind: str, matrix: Matrix, masked: bool) -> None:
         self.at = builder
         self.size = 4 if scalar == "float32" else 8
         self.lanes = VECTOR_BYTES // self.size
@@ -161,7 +165,7 @@ class _Transform:
         self.vector = ir.VectorType(self.scalar, self.lanes)
         self.matrix = matrix
         self.mask: Any = None
-        self.masked, self.biased = masked, biased
+        self.kind, self.masked = kind, masked
 
     def write(
         self,
@@ -173,9 +177,12 @@ class _Transform:
         target_row: Any,
         target_column: Any,
         bias: Any,
+        inside: Any,
     ) -> None:
         """Write the loop over the channels."""
         at = self.at
+        reads, writes = self.kind in ("input", "grad"), self.kind == "output"
+        elsewhere = at.ptrtoint(self._vector_of_zeros(), _INT)
         start, loop, done = at.block, at.append_basic_block("channels"), at.append_basic_block("done")
         at.cbranch(at.icmp_signed(">", channels, _number(0)), loop, done)
         at.position_at_end(loop)
@@ -189,19 +196,36 @@ class _Transform:
         across = []
         for column in range(width):
             first = at.add(at.add(source, offset), at.mul(source_column, _number(column)))
-            values = [self._load(at.add(first, at.mul(source_row, _number(row)))) for row in range(width)]
+            values = []
+            for row in range(width):
+                address = at.add(first, at.mul(source_row, _number(row)))
+                values.append(self._load(self._choose(inside, row, column, address, elsewhere) if reads else address))
             across.append(self._product(values))
-        added = self._load(at.add(bias, offset)) if self.biased else None
+        added = self._load(at.add(bias, offset)) if writes else None
         for row in range(results):
             first = at.add(at.add(target, offset), at.mul(target_row, _number(row)))
             for column, value in enumerate(self._product([values[row] for values in across])):
-                value = at.fadd(value, added) if self.biased else value
-                self._store(value, at.add(first, at.mul(target_column, _number(column))))
+                address = at.add(first, at.mul(target_column, _number(column)))
+                if writes:
+                    value = at.fadd(value, added)
+                    address = self._choose(inside, row, column, address, elsewhere)
+                self._store(value, address)
         offset.add_incoming(at.add(offset, _number(VECTOR_BYTES)), loop)
         rest = at.sub(left, _number(self.lanes))
         left.add_incoming(rest, loop)
         at.cbranch(at.icmp_signed(">", rest, _number(0)), loop, done)
         at.position_at_end(done)
+
+    def _vector_of_zeros(self) -> Any:
+        """Return a place of its own in the function's memory, read and written for what lies outside the image."""
+        place = cgutils.alloca_once(self.at, self.vector)
+        self.at.store(ir.Constant(self.vector, [0.0] * self.lanes), place)
+        return place
+
+    def _choose(self, inside: Any, row: int, column: int, address: Any, elsewhere: Any) -> Any:
+        at = self.at
+        bits = _number(1 << row | 1 << 8 + column)
+        return at.select(at.icmp_signed("==", at.and_(inside, bits), bits), address, elsewhere)
 
     def _product(self, values: list[Any]) -> list[Any]:
         """Return the matrix times the values; a point and minus that point share their even and odd parts."""
