@@ -90,6 +90,18 @@ def cross_entropies(draw: st.DrawFn) -> Drawn:
 
 
 @st.composite
+def class_cross_entropies(draw: st.DrawFn) -> Drawn:
+    rng = np.random.default_rng(draw(st.integers(0, 1000)))
+    batch, classes, rest = draw(st.integers(1, 4)), draw(st.integers(1, 12)), draw(st.sampled_from([(), (3,), (2, 2)]))
+    ignored, reduction = draw(st.sampled_from([0, -100])), draw(st.sampled_from(["none", "sum", "mean"]))
+    target = rng.integers(0, classes, (batch, *rest))
+    return lambda: ops.ClassCrossEntropy(ignored, reduction), [
+        5.0 * rng.standard_normal((batch, classes, *rest)),
+        target,
+    ]
+
+
+@st.composite
 def adaptive_pools(draw: st.DrawFn) -> Drawn:
     rng = np.random.default_rng(draw(st.integers(0, 1000)))
     size = draw(st.tuples(st.integers(1, 8), st.integers(1, 8)))
@@ -127,6 +139,7 @@ STRATEGIES = {
     ops.LogSoftmax: along_an_axis(ops.LogSoftmax),
     ops.LogSumExp: sums_of_exponentials(),
     ops.CrossEntropy: cross_entropies(),
+    ops.ClassCrossEntropy: class_cross_entropies(),
     ops.AdaptiveAvgPool2d: adaptive_pools(),
     ops.ParametricReLU: parametric_relus(),
     ops.Activation: activations(),
@@ -149,11 +162,13 @@ def test_every_fused_operation_is_tested() -> None:
 @given(st.data())
 def test_kernels_compute_what_the_expansion_says(kind: type[FusedOp], dtype: str, data: st.DataObject) -> None:
     make, arrays = data.draw(STRATEGIES[kind])
-    constants = (1, 2) if kind in (ops.BatchNormEval, ops.NormActEval) else ()
+    constants = {ops.BatchNormEval: (1, 2), ops.NormActEval: (1, 2), ops.ClassCrossEntropy: (1,)}.get(kind, ())
 
     def inputs() -> list[Any]:
         return [
-            None if a is None else tg.tensor(a, dtype=dtype, requires_grad=i not in constants)
+            None
+            if a is None
+            else tg.tensor(a, dtype=dtype if a.dtype.kind == "f" else None, requires_grad=i not in constants)
             for i, a in enumerate(arrays)
         ]
 

@@ -91,6 +91,11 @@ def cross_entropy(
         losses: Tensor = apply(ops.CrossEntropy(), x, spread)
         if reduction == "mean":
             return losses.sum() / losses.size
+    elif weight is None and not label_smoothing:
+        ignore_index = as_index(where, "ignore_index", ignore_index)
+        check_classes(where, goal, classes, ignore_index)
+        losses = apply(ops.ClassCrossEntropy(ignore_index, reduction), x, goal)
+        return losses.squeeze(0) if single and reduction == "none" else losses
     else:
         spread, total = _class_weights(where, goal, classes, weight, ignore_index, label_smoothing, x)
         losses = apply(ops.CrossEntropy(), x, spread)
@@ -160,13 +165,12 @@ def check_classes(where: str, target: Tensor, classes: int, ignore_index: int | 
     """Check class indices against 0 .. classes-1, on the CPU only: a GPU would have to stop and answer."""
     if str(target.device) != "cpu":
         return
-    wrong = (target.data < 0) | (target.data >= classes)
-    if ignore_index is not None:
-        wrong &= target.data != ignore_index
+    indices = target.data
+    wrong = indices.view(indices.dtype.str.replace("i", "u")) >= classes  # so negative ones are large, too
+    if wrong.any() and ignore_index is not None:
+        wrong &= indices != ignore_index
     if wrong.any():
-        raise ArgumentError(
-            explain(where, f"class indices in 0 .. {classes - 1}", str(int(target.data[wrong].flat[0])))
-        )
+        raise ArgumentError(explain(where, f"class indices in 0 .. {classes - 1}", str(int(indices[wrong].flat[0]))))
 
 
 def _softmax_arguments(where: str, input: Tensor, dim: int | None, dtype: Any) -> tuple[Tensor, int]:

@@ -60,7 +60,7 @@ from .shape import (
     ToDevice,
     Transpose,
 )
-from .softmax import CrossEntropy, LogSoftmax, Softmax, weighted_negative
+from .softmax import ClassCrossEntropy, CrossEntropy, LogSoftmax, Softmax, weighted_negative
 
 __all__ = [
     "TRAITS",
@@ -83,6 +83,7 @@ __all__ = [
     "BatchNorm",
     "BatchNormEval",
     "BroadcastTo",
+    "ClassCrossEntropy",
     "Clip",
     "Compare",
     "Concatenate",

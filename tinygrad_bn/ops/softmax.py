@@ -92,6 +92,42 @@ class CrossEntropy(FusedOp):
         return 7 * math.prod(input_shapes[0])
 
 
+class ClassCrossEntropy(FusedOp):
+    """-log_softmax(x) at the class that an integer target (N, ...) names, for x (N, C, ...).
+
+    Args:
+        ignore_index: a target that counts nothing.
+        reduction: "none" returns (N, ...), "sum" the sum, "mean" the mean over the targets that count.
+    """
+
+    name = "cross_entropy"
+
+    def __init__(self, ignore_index: int, reduction: str) -> None:
+        self.ignore_index = ignore_index
+        self.reduction = reduction
+
+    def forward(self, kernels: Any, x: Any, target: Any) -> Any:
+        return kernels.class_cross_entropy(x, target, self.ignore_index, self.reduction)
+
+    def retained_inputs(self) -> Sequence[int]:
+        return (0, 1)
+
+    def backward_arrays(self, kernels: Any, grad: Any, inputs: Sequence[Any], output: Any) -> Sequence[Any]:
+        return kernels.class_cross_entropy_grad(grad, *inputs, self.ignore_index, self.reduction), None
+
+    def expand(self, x: Any, target: Any) -> Any:
+        classes = x.wrap(x.device.xp.arange(x.shape[1]).reshape((1, -1) + (1,) * (x.ndim - 2)))
+        counted = target != self.ignore_index
+        chosen = (classes == target.unsqueeze(1)) & counted.unsqueeze(1)
+        losses = CrossEntropy().expand(x, chosen.astype(x.dtype))
+        if self.reduction == "none":
+            return losses
+        return losses.sum() / counted.astype(x.dtype).sum() if self.reduction == "mean" else losses.sum()
+
+    def flops(self, input_shapes: Sequence[Shape], output_shape: Shape) -> int:
+        return 5 * math.prod(input_shapes[0])
+
+
 def weighted_negative(target: Any, log_probability: Any) -> Any:
     """Return -sum over axis 1 of target * log_probability, where a target of 0 counts nothing, even of -inf."""
     return -where(target == 0, 0.0, target * where(target == 0, 0.0, log_probability)).sum(axis=1)

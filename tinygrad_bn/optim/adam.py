@@ -64,7 +64,8 @@ class Adam(Optimizer):
                 state.update(step=0, exp_avg=zeros_like(parameter), exp_avg_sq=zeros_like(parameter))
             state["step"] += 1
             numbers_of_count.setdefault(state["step"], []).append(number)
-        settings = tuple(group[name] for name in ("lr", "betas", "eps", "weight_decay"))
+        settings = {name: group[name] for name in ("betas", "eps", "weight_decay")}
+        settings.update(learning_rate=group["lr"], decoupled=self.decoupled)
         for count, numbers in numbers_of_count.items():
             kernels_of(parameters[0].device).adam_all(
                 [parameters[number].data for number in numbers],
@@ -72,8 +73,7 @@ class Adam(Optimizer):
                 [states[number]["exp_avg"].data for number in numbers],
                 [states[number]["exp_avg_sq"].data for number in numbers],
                 count,
-                *settings,
-                self.decoupled,
+                **settings,
             )
 
 

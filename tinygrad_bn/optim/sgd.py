@@ -73,11 +73,12 @@ class SGD(Optimizer):
     def update(self, parameters: list[Tensor], group: Group, states: list[dict[str, Any]]) -> None:
         """Change parameters of one device."""
         kernels = kernels_of(parameters[0].device)
-        settings = tuple(group[name] for name in ("lr", "momentum", "dampening", "weight_decay", "nesterov"))
+        settings = {name: group[name] for name in ("momentum", "dampening", "weight_decay", "nesterov")}
+        settings["learning_rate"] = group["lr"]
         arrays = [parameter.data for parameter in parameters]
         gradients = [parameter.grad.data for parameter in parameters]
         if group["momentum"] == 0:
-            kernels.sgd_all(arrays, gradients, None, *settings, False)
+            kernels.sgd_all(arrays, gradients, None, **settings, first_step=False)
             return
         starting = {number for number, state in enumerate(states) if "momentum_buffer" not in state}
         for number in starting:
@@ -89,6 +90,6 @@ class SGD(Optimizer):
                     [arrays[number] for number in numbers],
                     [gradients[number] for number in numbers],
                     [states[number]["momentum_buffer"].data for number in numbers],
-                    *settings,
-                    first_step,
+                    **settings,
+                    first_step=first_step,
                 )

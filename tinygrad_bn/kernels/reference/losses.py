@@ -60,6 +60,30 @@ class LossKernels:
         return spread.astype(dtype), own.sum(axis=1).astype(dtype)
 
     @in_float32
+    def class_cross_entropy(self, x: Any, target: Any, ignore_index: int, reduction: str) -> Any:
+        """Return -log_softmax(x) at the class that each target (N, ...) names, or their "mean" or "sum".
+
+        A target equal to ignore_index counts nothing.
+        """
+        xp = self.xp
+        counted = target != ignore_index
+        index = xp.expand_dims(xp.where(counted, target, 0), 1).astype("int64")
+        losses = xp.where(counted, -xp.take_along_axis(self.log_softmax(x, 1), index, 1)[:, 0], 0.0)
+        if reduction == "none":
+            return losses
+        return (losses.sum() / counted.sum()).astype(x.dtype) if reduction == "mean" else losses.sum()
+
+    @in_float32
+    def class_cross_entropy_grad(self, grad: Any, x: Any, target: Any, ignore_index: int, reduction: str) -> Any:
+        """Return (softmax(x) - one_hot(target)) * grad, divided by the number of targets for "mean"."""
+        xp = self.xp
+        counted = target != ignore_index
+        # The mean of no targets at all divides by 0, but nothing gets a gradient then.
+        share = xp.where(counted, grad / counted.sum() if reduction == "mean" else grad, 0.0).astype(x.dtype)
+        classes = xp.arange(x.shape[1]).reshape((1, -1) + (1,) * (x.ndim - 2))
+        return (self.softmax(x, 1) - (classes == xp.expand_dims(target, 1))) * xp.expand_dims(share, 1)
+
+    @in_float32
     def cross_entropy(self, x: Any, target: Any) -> Any:
         """Return -sum over axis 1 of target * log_softmax(x); a target of 0 counts nothing, even of -inf."""
         return -self._weighted(target, self.log_softmax(x, 1)).sum(axis=1)
