@@ -1,65 +1,168 @@
-"""The benchmark's command line: `python -m benchmarks`, or `make bench ARGS="..."`."""
+"""Compare speed, memory and accuracy with other frameworks, side by side; see docs/benchmarks.md."""
 
 from __future__ import annotations
 
 import argparse
+import datetime
 import fnmatch
 import os
+import sys
 import tempfile
-import time
 from pathlib import Path
+from typing import Any
+
+from tinygrad_bn.lab.environment import environment
 
 from . import workloads
+from .accuracy import measure_accuracy
 from .contestants import OURS, chosen_peers, ours_with
-from .tables import ratios, ratios_table, times_table
-from .timing import Effort, Fleet, Outcome, measure
+from .environments import ROOT
+from .memory import measure_memory
+from .progress import Progress
+from .protocol import WorkerError
+from .report import Report
+from .tables import Outcomes, milliseconds
+from .timing import Effort, Fleet, measure
+from .workloads import Network, Operation, Workload
 
-EPILOG = "Workloads are told in docs/benchmarks.md; `--list` names them."
+DEFAULT_OUTPUT = ROOT / "benchmarks" / "results" / "scratch"
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(prog="make bench", description=__doc__, epilog=EPILOG)
-    parser.add_argument("--only", metavar="NAMES", help="workloads to time, comma-separated, with * and ?")
-    parser.add_argument("--peers", metavar="NAMES", help="peers to compare with, comma-separated (default all)")
-    parser.add_argument("--quick", action="store_true", help="fewer rounds and workloads")
-    parser.add_argument("--rounds", type=int, help="turns of each contestant")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="threads of each (default: the cores)")
-    parser.add_argument("--coretype", metavar="NAME", help="measure ours also with OPENBLAS_CORETYPE set to this")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parts = parser.add_argument_group("parts (all of them, when none is named)")
+    parts.add_argument("--only", metavar="NAMES", help="time these workloads; comma-separated, with * and ?")
+    parts.add_argument("--memory", action="store_true", help="memory of a training step (of the networks of --only)")
+    parts.add_argument("--growth", action="store_true", help="how the time grows with batch, depth, width and side")
+    parts.add_argument("--accuracy", action="store_true", help="errors of float32 convolutions against float64")
+    parser.add_argument("--peers", metavar="NAMES", help="compare with these, comma-separated (default: all)")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, fewer workloads: a few minutes")
+    parser.add_argument("--rounds", type=int, metavar="N", help="turns of each contestant (default 15; quick 5)")
+    parser.add_argument(
+        "--threads", type=int, metavar="N", default=_cores(), help="threads of each contestant (default: the cores)"
+    )
+    parser.add_argument("--coretype", metavar="NAME", help="measure ours a second time with OPENBLAS_CORETYPE=NAME")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", default=DEFAULT_OUTPUT, help="takes the results")
     parser.add_argument("--list", action="store_true", help="list the workloads and end")
     return parser
 
 
-def main() -> None:
-    """Measure and report."""
+def main() -> int:
+    """Measure, and write and print the results."""
     parser = build_parser()
     options = parser.parse_args()
     if options.list:
-        print("\n".join(f"{workload.name:<40} {workload.title}" for workload in workloads.TIMED))
-        return
-    patterns = (options.only or "*").split(",")
-    chosen = [w for w in workloads.TIMED if any(fnmatch.fnmatch(w.name, pattern.strip()) for pattern in patterns)]
-    contestants = [OURS, *([ours_with(options.coretype)] if options.coretype else []), *chosen_peers(options.peers)]
-    rounds = options.rounds or (7 if options.quick else 15)
-    measured: dict[str, dict[str, Outcome]] = {}
-    found = {}
-    start = time.monotonic()
+        print("\n".join(f"{workload.name:<45} {workload.title}" for workload in workloads.TIMED))
+        return 0
+    chosen = _chosen(options)
+    if not chosen and options.only:
+        parser.error(f"no workload is called {options.only!r}; --list names them")
+    try:
+        peers = chosen_peers(options.peers)
+    except ValueError as error:
+        parser.error(str(error))
+    contestants = [OURS, *([ours_with(options.coretype)] if options.coretype else []), *peers]
+    report = Report(_machine(options), [contestant.name for contestant in contestants])
+    progress = Progress()
     with (
         tempfile.TemporaryDirectory(prefix="tinygrad_bn-bench-") as folder,
-        Fleet(contestants, options.threads, Path(folder), print) as fleet,
+        Fleet(contestants, options.threads, Path(folder), progress.line) as fleet,
     ):
-        for workload in chosen:
-            outcomes = measure(fleet, workload, Effort(rounds=rounds))
-            measured[workload.title] = outcomes
-            found[workload.title] = ratios(outcomes, getattr(workload, "bars", {}))
-            print(f"[{time.monotonic() - start:5.0f} s] {workload.title}", flush=True)
-            for name, outcome in outcomes.items():
-                print(f"    {name:<20} {outcome.failure or ''} {outcome.median} {outcome.deviation}")
-        print(fleet.missing, fleet.idle)
-    print(times_table(measured, [c.name for c in contestants]))
-    print()
-    print(ratios_table(found))
+        try:
+            _measure(report, fleet, progress, options, chosen)
+        except KeyboardInterrupt:
+            progress.line("interrupted; what was measured so far follows")
+        finally:
+            report.about, report.missing = fleet.about, fleet.missing
+            report.machine["idle workers' share of a core"] = fleet.idle_share()
+            report.write(options.output)
+    print(f"\n{report.as_markdown()}\nwritten to {os.path.relpath(options.output)}")
+    return 0
+
+
+def _measure(
+    report: Report, fleet: Fleet, progress: Progress, options: argparse.Namespace, chosen: list[Workload]
+) -> None:
+    everything = not (options.only or options.memory or options.growth or options.accuracy)
+    for workload in chosen if everything or options.only else []:
+        progress.status(workload.title)
+        outcomes = measure(fleet, workload, _effort(workload, options))
+        report.timed.append((workload, outcomes))
+        progress.line(_summary(workload.title, outcomes))
+    if everything or options.memory:
+        for network in _memory_networks(options, chosen):
+            progress.status(f"memory of {network.title}")
+            report.memory[network.title] = measure_memory(fleet, network)
+            peaks = (f"{name} {peak / 1e6:.0f} MB" for name, peak in report.memory[network.title].items())
+            progress.line(f"{network.title:<32} " + "  ".join(peaks))
+    if everything or options.growth:
+        _measure_growth(report, fleet, progress, options)
+    if everything or options.accuracy:
+        for operation in workloads.convolution_shapes():
+            progress.status(f"accuracy of {operation.title}")
+            try:
+                report.accuracy[operation.title] = measure_accuracy(fleet, operation)
+            except WorkerError as error:
+                progress.line(f"accuracy of {operation.title}: {error}")
+        progress.line(f"accuracy of {len(report.accuracy)} convolutions")
+
+
+def _measure_growth(report: Report, fleet: Fleet, progress: Progress, options: argparse.Namespace) -> None:
+    for what, values in (workloads.GROWTH_QUICK if options.quick else workloads.GROWTH).items():
+        curves = report.growth.setdefault(what, {})
+        for value in values:
+            network = workloads.growing(what, value)
+            progress.status(f"growth: {network.title}")
+            curves[value] = measure(fleet, network, _effort(network, options))
+            progress.line(_summary(f"growth: {network.title}", curves[value]))
+
+
+def _chosen(options: argparse.Namespace) -> list[Workload]:
+    if options.only:
+        patterns = [pattern.strip() for pattern in options.only.split(",")]
+        return [w for w in workloads.TIMED if any(fnmatch.fnmatchcase(w.name, pattern) for pattern in patterns)]
+    if options.quick:
+        return [w for w in workloads.TIMED if not isinstance(w, Operation) or w.name in workloads.QUICK_OPERATIONS]
+    return list(workloads.TIMED)
+
+
+def _memory_networks(options: argparse.Namespace, chosen: list[Workload]) -> list[Network]:
+    networks = [w for w in chosen if isinstance(w, Network) and w.mode == "train"]
+    if options.quick and not options.only:
+        return [network for network in networks if network.name in workloads.QUICK_MEMORY]
+    return networks
+
+
+def _effort(workload: Workload, options: argparse.Namespace) -> Effort:
+    growing = workload.name.startswith("growth-")
+    small = growing or not isinstance(workload, Network)
+    if options.quick:
+        return Effort(options.rounds or (2 if growing else 5), 0.05 if small else 0.1)
+    return Effort(options.rounds or (5 if growing else 15), 0.05 if small else 0.25)
+
+
+def _summary(title: str, outcomes: Outcomes) -> str:
+    times = (f"{name} {milliseconds(outcome)}" for name, outcome in outcomes.items())
+    return f"{title:<32} " + "  ".join(times) + " ms"
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _machine(options: argparse.Namespace) -> dict[str, Any]:
+    here = environment("cpu")
+    return {
+        "date": datetime.date.today().isoformat(),
+        "processor": here["processor"],
+        "cores": here["cores"],
+        "threads of each contestant": options.threads,
+        "system": here["system"],
+        "python": here["python"],
+        "load before the start": round(os.getloadavg()[0], 2),
+    }
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

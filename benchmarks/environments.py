@@ -21,7 +21,7 @@ INSTALLATIONS: dict[str, tuple[tuple[str, ...], ...]] = {
     "jax": (("jax==0.10.2", "threadpoolctl"),),
     # Chainer's setup.py needs a setuptools that still has pkg_resources, and so does Chainer itself.
     "chainer": ((OLD_NUMPY, "setuptools<70", "wheel", "threadpoolctl"), ("--no-build-isolation", "chainer==7.8.1")),
-    "dezero": ((OLD_NUMPY, "dezero==0.0.13", "threadpoolctl"),),
+    "dezero": ((OLD_NUMPY, "dezero==0.0.13", "matplotlib", "threadpoolctl"),),
 }
 """What pip is asked to install, call by call, for each peer."""
 

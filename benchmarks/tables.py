@@ -84,11 +84,7 @@ def spread(outcome: Outcome | None) -> str:
 
 
 def significant(number: float) -> str:
-    """Return a number with three significant digits, without an exponent.
-
-    >>> significant(1234.5), significant(12.345), significant(0.0123456)
-    ('1234', '12.3', '0.0123')
-    """
+    """Return a number with three significant digits, or as many as its whole part has."""
     digits = len(str(int(abs(number)))) if abs(number) >= 1 else 0
     if digits >= 3:
         return f"{number:.0f}"
@@ -136,6 +132,27 @@ def ratios_table(measured: dict[str, list[Ratio]]) -> str:
     names = {BEST_EAGER: "PyTorch eager, better layout"}
     header = [f"{ours} / {names.get(peer, peer)}" if several else names.get(peer, peer) for ours, peer in pairs]
     return markdown(["our time / theirs", *header], rows)
+
+
+def operations_table(measured: Sequence[tuple[str, bool, Outcomes]]) -> str:
+    """Return a table of single operations from (title, whether forward alone, outcomes).
+
+    The forward pass alone (or an optimiser's update) and both passes stand side by side, each with our time, PyTorch's
+    in its better layout, and the ratio.
+    """
+    cells: dict[str, list[str]] = {}
+    for title, forward_alone, outcomes in measured:
+        name = title.removesuffix(", forward").removesuffix(", both")
+        row = cells.setdefault(name, ["-"] * 6)
+        ours, theirs = outcomes.get(OURS.name), better_eager(outcomes)
+        first = 0 if forward_alone else 3
+        row[first] = milliseconds(ours)
+        if theirs is not None:
+            row[first + 1] = significant(theirs * 1e3)
+            if ours is not None and ours.median is not None:
+                row[first + 2] = f"{ours.median / theirs:.2f}"
+    header = ["ms", "forward or update: ours", "PyTorch", "ratio", "with backward: ours", "PyTorch", "ratio"]
+    return markdown(header, [[name, *row] for name, row in cells.items()])
 
 
 def _ratio_cell(ratio: Ratio | None) -> str:

@@ -116,6 +116,10 @@ class Fleet:
         for worker in self._workers.values():
             worker.close()
 
+    def idle_share(self) -> float | None:
+        """Return the share of a core that a worker uses while others have their turn; the largest of all workers."""
+        return max((round(used / waited, 3) for used, waited in self.idle.values() if waited), default=None)
+
     def invited(self, workload: Workload) -> list[Contestant]:
         """Return the contestants that take part in a workload and can be had."""
         return [

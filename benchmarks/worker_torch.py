@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.fx.experimental import optimization
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .arrays import fingerprint
 from .layers import Activation, Conv, Flatten, Layers, Linear, MaxPool, Mean, Norm, Residual
@@ -46,7 +46,8 @@ class Torch:
 
     def prepare(self, workload: Workload, values: dict[str, Any]) -> Prepared:
         """Build a workload from its arrays."""
-        torch._dynamo.reset()
+        if self.compiled:
+            torch._dynamo.reset()
         if isinstance(workload, Network):
             prepare = self._training if workload.mode == "train" else self._inference
             return prepare(workload, values)
@@ -80,7 +81,7 @@ class Torch:
     def _inference(self, workload: Network, values: dict[str, Any]) -> Prepared:
         model = _filled(workload, values).eval()
         if workload.mode == "folded":
-            model = optimization.fuse(model)
+            model = _folded(model)
         model = model.to(memory_format=self.layout)
         images = self._tensor(values["input"])
         function = torch.compile(model) if self.compiled else model
@@ -169,6 +170,17 @@ def _filled(workload: Network, values: dict[str, Any]) -> Any:
         norm.running_mean.copy_(torch.tensor(values[f"mean{i}"]))
         norm.running_var.copy_(torch.tensor(values[f"var{i}"]))
     return model
+
+
+def _folded(model: Any) -> Any:
+    """Return a Sequential in evaluation mode, BatchNorms right behind convolutions folded into their weights."""
+    modules: list[Any] = []
+    for module in model:
+        if isinstance(module, torch.nn.BatchNorm2d) and modules and isinstance(modules[-1], torch.nn.Conv2d):
+            modules[-1] = fuse_conv_bn_eval(modules[-1], module)
+        else:
+            modules.append(module)
+    return torch.nn.Sequential(*modules).eval()
 
 
 def _batch_norm(input: Any, weight: Any, bias: Any) -> Any:

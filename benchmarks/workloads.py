@@ -113,9 +113,8 @@ def _vgg(depth: int, mode: str = "train") -> Network:
         "folded": (f"vgg{depth}-inference-folded", f"VGG{depth} inference, folded"),
     }[mode]
     settings: dict[str, Any] = {"in_channels": 3, "image_size": 32}
-    peers = ("torch", "jax") if mode == "train" and depth == 11 else ("torch",)
-    image = (3, 32, 32)
-    return Network(name, title, networks.vgg(depth), f"vgg{depth}", settings, image, mode=mode, peers=peers, bars=_VGG)
+    layers = networks.vgg(depth)
+    return Network(name, title, layers, f"vgg{depth}", settings, (3, 32, 32), mode=mode, bars=_VGG)
 
 
 NETWORKS: tuple[Network, ...] = (
@@ -213,6 +212,28 @@ UPDATES: tuple[Update, ...] = tuple(_updates())
 CHAINS: tuple[Chain, ...] = (Chain("graph", "graph of 1000 nodes", 1000),)
 TIMED: tuple[Workload, ...] = (*NETWORKS, *CHAINS, *UPDATES, *OPERATIONS)
 """All that is timed, in the order of the tables."""
+
+QUICK_OPERATIONS = {
+    f"{name}/both"
+    for name in (
+        "conv3x3 64-64 32x32",
+        "conv3x3 256-256 8x8",
+        "conv1x1 128-256 16x16",
+        "depthwise3x3 128 16x16",
+        "batch_norm",
+        "batch_norm, relu",
+        "tanh, batch_norm",
+        "relu",
+        "tanh",
+        "max_pool 2x2",
+        "linear 3136-128",
+        "cross_entropy 64x10",
+    )
+}
+"""The single operations of a quick run."""
+
+QUICK_MEMORY = {"small-cnn-28-convention-relu", "vgg11"}
+"""The networks whose memory a quick run measures."""
 
 GROWTH: dict[str, tuple[int, ...]] = {
     "batch": (1, 2, 4, 8, 16, 32, 64, 128, 256, 512),

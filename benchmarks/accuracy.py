@@ -1,0 +1,75 @@
+"""How accurate float32 convolutions are, at every shape of the benchmark's networks."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .arrays import Array, load_arrays
+from .contestants import EAGER, OURS, Contestant
+from .environments import PeerMissingError
+from .protocol import WorkerError
+from .tables import markdown
+from .timing import PREPARE_TIMEOUT, Fleet
+from .workloads import Operation
+
+REFERENCE = Contestant("reference", OURS.peer, OURS.module, {"TINYGRAD_BN_KERNELS": "reference"})
+"""Our reference kernels, which have nothing in common with the compiled ones; they compute in float64."""
+
+BAR_GEMM = 1e-6
+BAR_WINOGRAD = 1e-5
+
+PARTS = {"output": "forward", "input": "input gradient", "weight": "weight gradient"}
+
+Errors = dict[str, dict[str, float]]
+"""Relative errors by contestant and part."""
+
+
+def relative_error(array: Array, exact: Array) -> float:
+    """Return the Frobenius norm of the difference over that of the exact array."""
+    return float(np.linalg.norm((array - exact).ravel()) / np.linalg.norm(exact.ravel()))
+
+
+def measure_accuracy(fleet: Fleet, operation: Operation) -> Errors:
+    """Return the relative errors of a convolution and its gradients, for ours and for PyTorch's two layouts.
+
+    Raises:
+        WorkerError: the reference itself could not be computed.
+    """
+    exact = _outputs(fleet, REFERENCE, operation, "float64")
+    errors: Errors = {}
+    for contestant in fleet.contestants:
+        if contestant.name in fleet.missing or (contestant.peer and contestant.name not in EAGER):
+            continue
+        try:
+            computed = _outputs(fleet, contestant, operation, "float32")
+        except (WorkerError, PeerMissingError) as error:
+            fleet.tell(f"accuracy of {contestant.name}: {error}")
+            continue
+        errors[contestant.name] = {part: relative_error(computed[part], exact[part]) for part in PARTS}
+    return errors
+
+
+def _outputs(fleet: Fleet, contestant: Contestant, operation: Operation, dtype: str) -> dict[str, Array]:
+    path = fleet.folder / f"outputs-{contestant.name}.npz"
+    request = {"do": "outputs", **fleet.arrays_of(operation), "dtype": dtype, "save": str(path)}
+    fleet.ask(contestant, request, PREPARE_TIMEOUT)
+    return load_arrays(path)
+
+
+def accuracy_table(measured: dict[str, Errors], contestants: list[str]) -> str:
+    """Return the relative errors, shape by shape, and whether ours are within the bar."""
+    present = [name for name in contestants if any(name in errors for errors in measured.values())]
+    header = ["relative error"]
+    header += [f"{name} {part}" for part in PARTS.values() for name in present]
+    rows = []
+    for title, errors in measured.items():
+        cells = [f"{errors[name][part]:.1e}" if name in errors else "-" for part in PARTS for name in present]
+        rows.append([title, *cells, _verdict(errors.get(OURS.name, {}))])
+    return markdown([*header, "bar"], rows)
+
+
+def _verdict(errors: dict[str, float]) -> str:
+    largest = max(errors.values(), default=float("nan"))
+    if largest <= BAR_GEMM:
+        return f"<= {BAR_GEMM:.0e} pass"
+    return f"<= {BAR_WINOGRAD:.0e} {'pass' if largest <= BAR_WINOGRAD else 'miss'}"
