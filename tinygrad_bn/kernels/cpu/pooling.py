@@ -24,6 +24,7 @@ Pair = tuple[int, int]
 
 _NANOSECONDS = 0.15  # per element of a window
 _MOST_IN_A_BYTE = 256
+_ROWS_AHEAD = 4  # memory is asked for so many rows of the image before it is needed
 
 
 class PoolingOverrides(Kernels):
@@ -181,7 +182,7 @@ def _find_maxima(
                 if two_by_two:
                     at = start + c
                     below = at + row_step * W * C
-                    for row in (4, 5):
+                    for row in (_ROWS_AHEAD, _ROWS_AHEAD + 1):
                         prefetch(x, at + row * W * C)
                         prefetch(x, at + (row * W + 1) * C)
                     best, which = _compare(x, winner, at, 0, mask, best, which)
@@ -266,7 +267,7 @@ def _give_apart(
                     to = ((image * H + row + i) * W + column) * C + c
                     for j in range(begin, end):
                         won = equal(which, filled(winner, mask, i * kernel_width + j))
-                        prefetch(out, to + (j + 4 * W) * C)
+                        prefetch(out, to + (j + _ROWS_AHEAD * W) * C)
                         store(out, to + j * C, mask, select(won, value, zero))
 
 
