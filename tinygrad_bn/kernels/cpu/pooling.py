@@ -193,6 +193,7 @@ def _find_maxima(
                     for i in range(top, bottom):
                         at = start + (i * row_step * W + left * column_step) * C + c
                         for j in range(left, right):
+                            prefetch(x, at + _ROWS_AHEAD * W * C)
                             best, which = _compare(x, winner, at, i * kernel_width + j, mask, best, which)
                             at += column_step * C
                 to = (piece * OW + q) * C + c
