@@ -21,17 +21,17 @@ from .tile import VECTOR_BYTES
 _INT32, _BIT = ir.IntType(32), ir.IntType(1)
 
 
-class _Vector(types.Type):  # type: ignore[misc]
+class _Vector(types.Type):
     """Numba's type of a vector; its elements are bits if it is a mask."""
 
     def __init__(self, scalar: Any, lanes: int) -> None:
         self.scalar = scalar
         self.lanes = lanes
-        super().__init__(f"Vector({scalar}, {lanes})")
+        super().__init__(f"Vector({scalar}, {lanes})")  # type: ignore[no-untyped-call]
 
 
 @register_model(_Vector)
-class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
+class _VectorModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Any) -> None:
         element = _BIT if kind.scalar == types.boolean else manager.lookup(kind.scalar).get_value_type()
         super().__init__(manager, kind, ir.VectorType(element, kind.lanes))
@@ -147,7 +147,7 @@ def _prefetch(typing_context: Any, array: Any, position: Any) -> Any:
         byte = ir.IntType(8).as_pointer()
         place = _place(context, builder, signature.args[0], arguments, ir.IntType(8))
         kind = ir.FunctionType(ir.VoidType(), [byte, _INT32, _INT32, _INT32])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        function = _declared(builder, kind, "llvm.prefetch.p0")
         builder.call(function, [place, *(ir.Constant(_INT32, number) for number in (0, 3, 1))])
         return context.get_dummy_value()
 
@@ -182,7 +182,11 @@ def _call(builder: Any, operation: str, vector: Any, arguments: Any, result: Any
     ending = ".p0" if operation.startswith("masked") else ""
     name = f"llvm.{operation}.v{vector.count}{letter}{_bits(vector.element)}{ending}"
     kind = ir.FunctionType(result, [argument.type for argument in arguments])
-    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
+    return builder.call(_declared(builder, kind, name), arguments)
+
+
+def _declared(builder: Any, kind: Any, name: str) -> Any:
+    return cgutils.get_or_insert_function(builder.module, kind, name)  # type: ignore[no-untyped-call]
 
 
 def _spread(builder: Any, element: Any, lanes: int) -> Any:
