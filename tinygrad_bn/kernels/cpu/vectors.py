@@ -27,14 +27,14 @@ class _Vector(types.Type):
     def __init__(self, scalar: Any, lanes: int) -> None:
         self.scalar = scalar
         self.lanes = lanes
-        super().__init__(f"Vector({scalar}, {lanes})")  # type: ignore[no-untyped-call]
+        super().__init__(f"Vector({scalar}, {lanes})")
 
 
 @register_model(_Vector)
 class _VectorModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Any) -> None:
         element = _BIT if kind.scalar == types.boolean else manager.lookup(kind.scalar).get_value_type()
-        super().__init__(manager, kind, ir.VectorType(element, kind.lanes))
+        super().__init__(manager, kind, ir.VectorType(element, kind.lanes))  # type: ignore[no-untyped-call]
 
 
 def _first_lanes(typing_context: Any, array: Any, count: Any) -> Any:
