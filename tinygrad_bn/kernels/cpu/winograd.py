@@ -6,15 +6,17 @@ from typing import Any
 
 import numpy as np
 
+from ...backend import get_num_threads
 from ..reference import Kernels
-from .direct_kernels import AS_IT_IS, TURNED, pack_weight, unpack_weight_grad
 from .gemm import gemm_address
 from .launch import launch, number_of_parts
 from .layout import images_of
 from .tile import VECTOR_BYTES
+from .transposition import transpose_address
 from .winograd_kernels import (
     Cut,
     Matrices,
+    Weights,
     convolve_blocks,
     convolve_panels,
     place_matrices,
@@ -36,6 +38,8 @@ _PANEL_TILES = 64
 _PANEL_CHANNELS = 128
 _WEIGHTS_BYTES = 1 << 22
 _SUMS_BYTES = 1 << 22
+_PARTIAL_BYTES = 1 << 20
+_NANOSECONDS_PER_WEIGHT = 0.5
 
 
 class WinogradConvolution(Kernels):
@@ -45,12 +49,12 @@ class WinogradConvolution(Kernels):
         """As `conv2d`."""
         height, width = (x.shape[2 + d] + sum(padding[d]) - 2 for d in (0, 1))
         offset = (padding[0][0], padding[1][0])
-        return self._winograd(images_of(x), weight, AS_IT_IS, bias, offset, (height, width), tile)
+        return self._winograd(images_of(x), weight, False, bias, offset, (height, width), tile)
 
     def winograd_input_grad(self, grad: Any, weight: Any, input_size: Pair, padding: Padding, tile: int) -> Any:
         """As `conv2d_input_grad`."""
         offset = (2 - padding[0][0], 2 - padding[1][0])
-        return self._winograd(images_of(grad), weight, TURNED, None, offset, input_size, tile)
+        return self._winograd(images_of(grad), weight, True, None, offset, input_size, tile)
 
     def winograd_weight_grad(self, x: Any, grad: Any, padding: Padding, tile: int) -> Any:
         """As `conv2d_weight_grad`."""
@@ -58,86 +62,96 @@ class WinogradConvolution(Kernels):
         dtype, scalar, size = x.dtype, x.dtype.name, x.itemsize
         channels, out_channels = x.shape[3], grad.shape[3]
         cut, grad_cut = _cuts(x.shape, grad.shape, (padding[0][0], padding[1][0]), size, tile)
-        to_points = _transform(scalar, "input", tile, channels)
-        grad_to_points = _transform(scalar, "grad", tile, out_channels)
-        to_weights = _transform(scalar, "weight_grad", tile, out_channels)
-        gemm = gemm_address(scalar)
         side = tile + 2
         tiles = len(x) * cut.down * cut.across
-        row, grad_row = row_distance(channels, size), row_distance(out_channels, size)
         nanoseconds = _nanoseconds(side, tiles, channels, out_channels)
-        if side * side * channels * grad_row <= _SUMS_BYTES:
+        shape = Weights(out_channels, channels, 0, 2 * VECTOR_BYTES // size, size)
+        taps_at = _taps(shape)
+        gemm, transpose = gemm_address(scalar), transpose_address(scalar)
+        to_weights = transform_address(scalar, "weight_grad", tile, False)
+        row, grad_row = row_distance(channels, size), row_distance(out_channels, size)
+        sums = side * side * channels * grad_row
+        if sums <= _SUMS_BYTES:
             sums_at = place_matrices(side, channels, grad_row)
             block, blocks = _blocks(tiles, _GRAD_BLOCK_BYTES // (side * side * (row + grad_row)))
             points_at, grad_points_at = place_matrices(side, block, row), place_matrices(side, block, grad_row)
-            parts = number_of_parts(blocks, nanoseconds)
-            partial = self._empty((parts, 3, 3, channels, out_channels), dtype)
-            workspace = self._space(parts, points_at, grad_points_at, sums_at)
+            threads = get_num_threads()
+            parts = number_of_parts(blocks, nanoseconds, max(threads, min(4 * threads, _PARTIAL_BYTES // sums)))
+            partial = self._empty((parts, out_channels, channels, 3, 3), dtype)
+            workspace, space = self._workspace(parts, taps_at, grad_points_at, points_at, sums_at)
             launch(
-                weight_grad_blocks, blocks, parts, gemm, to_points, grad_to_points, to_weights, tiles, block,
-                cut, x.ctypes.data, grad_cut, grad.ctypes.data, partial.ctypes.data, workspace.ctypes.data,
+                weight_grad_blocks, blocks, parts, gemm, transpose, _transform(scalar, "input", tile, channels),
+                _transform(scalar, "grad", tile, out_channels), to_weights, tiles, block, cut, x.ctypes.data,
+                grad_cut, grad.ctypes.data, partial.ctypes.data, shape, workspace.ctypes.data, space,
                 points_at, grad_points_at, sums_at,
             )  # fmt: skip
-        else:
-            block, _ = _blocks(tiles, _PANEL_TILES)
-            points, points_at = self._points(scalar, "input", tiles, block, cut, x)
-            grad_points, grad_points_at = self._points(scalar, "grad", tiles, block, grad_cut, grad)
-            width = 2 * VECTOR_BYTES // size
-            panel = min(channels, _PANEL_CHANNELS)
-            sums_at = place_matrices(side, panel, width * size)
-            panels = -(-channels // panel) * -(-out_channels // width)
-            parts = number_of_parts(panels, nanoseconds)
-            partial = self._empty((1, 3, 3, channels, out_channels), dtype)
-            workspace = self._space(parts, sums_at)
-            launch(
-                weight_grad_panels, panels, parts, gemm, to_weights, tiles, block, panel, width, points.ctypes.data,
-                points_at, grad_points.ctypes.data, grad_points_at, partial, workspace.ctypes.data, sums_at,
-            )  # fmt: skip
+            if parts == 1:
+                return partial[0]
+            result = self._empty(partial.shape[1:], dtype)
+            return np.add.reduce(partial, axis=0, out=result)
+        block, _ = _blocks(tiles, _PANEL_TILES)
+        points, points_at = self._points(scalar, "input", tiles, block, cut, x)
+        grad_points, grad_points_at = self._points(scalar, "grad", tiles, block, grad_cut, grad)
+        chunk = min(channels, _PANEL_CHANNELS)
+        sums_at = place_matrices(side, chunk, shape.width * size)
+        pieces = -(-channels // chunk) * -(-out_channels // shape.width)
+        parts = number_of_parts(pieces, nanoseconds)
         result = self._empty((out_channels, channels, 3, 3), dtype)
-        launch(unpack_weight_grad, out_channels, number_of_parts(out_channels, partial.size), partial, result)
+        workspace, space = self._workspace(parts, taps_at, sums_at)
+        launch(
+            weight_grad_panels, pieces, parts, gemm, transpose, to_weights, tiles, block, chunk, points.ctypes.data,
+            points_at, grad_points.ctypes.data, grad_points_at, result.ctypes.data, shape, workspace.ctypes.data, space,
+            sums_at,
+        )  # fmt: skip
         return result
 
-    def _winograd(self, x: Any, weight: Any, how: int, bias: Any, offset: Pair, out_size: Pair, tile: int) -> Any:
+    def _winograd(self, x: Any, weight: Any, turned: bool, bias: Any, offset: Pair, out_size: Pair, tile: int) -> Any:
         """Correlate x (N, H, W, C) with the weight as it is or turned; returns (N, O, *out_size)."""
         dtype, scalar, size = x.dtype, x.dtype.name, x.itemsize
-        channels, out_channels = x.shape[3], weight.shape[1 if how else 0]
+        weight = np.ascontiguousarray(weight)
+        channels, out_channels = x.shape[3], weight.shape[1 if turned else 0]
         out = self._empty((len(x), *out_size, out_channels), dtype)
         bias = np.zeros(out_channels, dtype) if bias is None else np.ascontiguousarray(bias)
         cut, out_cut = _cuts(x.shape, out.shape, offset, size, tile)
-        to_tiles = _transform(scalar, "output", tile, out_channels)
-        to_points = _transform(scalar, "weight", tile, VECTOR_BYTES)
-        gemm = gemm_address(scalar)
         side = tile + 2
         tiles = len(x) * cut.down * cut.across
-        width = 2 * VECTOR_BYTES // size
-        panels = -(-out_channels // width)
-        packed = self._empty((panels, 3, 3, channels, width), dtype)
-        launch(pack_weight, panels, number_of_parts(panels, packed.size), np.ascontiguousarray(weight), packed, how)
-        weights_at = place_matrices(side, channels, width * size)
         nanoseconds = _nanoseconds(side, tiles, channels, out_channels)
+        shape = Weights(out_channels, channels, int(turned), 2 * VECTOR_BYTES // size, size)
+        width, taps_at = shape.width, _taps(shape)
+        panels = -(-out_channels // width)
+        gemm, transpose = gemm_address(scalar), transpose_address(scalar)
+        to_points = transform_address(scalar, "weight", tile, False)
+        to_tiles = _transform(scalar, "output", tile, out_channels)
+        weights_at = place_matrices(side, channels, width * size)
         if panels * weights_at.block <= _WEIGHTS_BYTES:
-            weights = self._space(panels, weights_at)
-            parts = number_of_parts(panels, packed.size)
-            launch(transform_weights, panels, parts, to_points, packed, weights.ctypes.data, weights_at)
+            weights = self._empty((panels * weights_at.block,), np.uint8)
+            parts = number_of_parts(panels, weight.size * _NANOSECONDS_PER_WEIGHT)
+            workspace, space = self._workspace(parts, taps_at)
+            launch(
+                transform_weights, panels, parts, transpose, to_points, weight.ctypes.data, shape,
+                workspace.ctypes.data, space, weights.ctypes.data, weights_at,
+            )  # fmt: skip
             row = row_distance(channels, size)
             block, blocks = _blocks(tiles, _BLOCK_BYTES // (side * side * (row + width * size)))
             points_at, results_at = place_matrices(side, block, row), place_matrices(side, block, width * size)
             parts = number_of_parts(blocks, nanoseconds)
-            workspace = self._space(parts, points_at, results_at)
+            workspace, space = self._workspace(parts, points_at, results_at)
             launch(
                 convolve_blocks, blocks, parts, gemm, _transform(scalar, "input", tile, channels), to_tiles, tiles,
-                block, width, cut, x.ctypes.data, weights.ctypes.data, weights_at, bias.ctypes.data, out_cut, out.ctypes.data,
-                workspace.ctypes.data, points_at, results_at,
+                block, width, cut, x.ctypes.data, weights.ctypes.data, weights_at, bias.ctypes.data, out_cut,
+                out.ctypes.data, workspace.ctypes.data, space, points_at, results_at,
             )  # fmt: skip
         else:
-            block, _ = _blocks(tiles, _PANEL_TILES)
+            block, blocks = _blocks(tiles, _PANEL_TILES)
+            chunk = min(channels, _PANEL_CHANNELS) if blocks == 1 else channels
             points, points_at = self._points(scalar, "input", tiles, block, cut, x)
-            results_at = place_matrices(side, block, width * size)
+            weights_at, results_at = (place_matrices(side, rows, width * size) for rows in (chunk, block))
             parts = number_of_parts(panels, nanoseconds)
-            workspace = self._space(parts, weights_at, results_at)
+            workspace, space = self._workspace(parts, taps_at, weights_at, results_at)
             launch(
-                convolve_panels, panels, parts, gemm, to_points, to_tiles, tiles, block, packed, points.ctypes.data,
-                points_at, bias.ctypes.data, out_cut, out.ctypes.data, workspace.ctypes.data, weights_at, results_at,
+                convolve_panels, panels, parts, gemm, transpose, to_points, to_tiles, tiles, block, chunk,
+                weight.ctypes.data, shape, points.ctypes.data, points_at, bias.ctypes.data, out_cut, out.ctypes.data,
+                workspace.ctypes.data, space, weights_at, results_at,
             )  # fmt: skip
         return out.transpose(0, 3, 1, 2)
 
@@ -146,14 +160,16 @@ class WinogradConvolution(Kernels):
         tile = cut.step
         at = place_matrices(tile + 2, block, row_distance(cut.channels, cut.size))
         blocks = -(-tiles // block)
-        points = self._space(blocks, at)
+        points, _ = self._workspace(blocks, at)
         code = _transform(scalar, kind, tile, cut.channels)
         parts = number_of_parts(blocks, tiles * cut.channels * 2.0)
         launch(transform_blocks, blocks, parts, code, tiles, block, cut, images.ctypes.data, points.ctypes.data, at)
         return points, at
 
-    def _space(self, count: int, *matrices: Matrices) -> Any:
-        return self._empty((count * sum(at.block for at in matrices),), np.uint8)
+    def _workspace(self, parts: int, *matrices: Matrices) -> tuple[Any, int]:
+        """Return memory for all parts, and how much each of them has."""
+        space = sum(at.block for at in matrices)
+        return self._empty((parts * space,), np.uint8), space
 
     def _empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
         return self.device.memory.empty(shape, dtype)
@@ -166,6 +182,11 @@ def _cuts(shape: tuple[int, ...], out_shape: tuple[int, ...], offset: Pair, size
         Cut(down, across, tile, tile + 2, *offset, *shape[1:], size),
         Cut(down, across, tile, tile, 0, 0, *out_shape[1:], size),
     )
+
+
+def _taps(shape: Weights) -> Matrices:
+    """Return room for the taps of as many input channels as a vector has lanes."""
+    return place_matrices(3, shape.width // 2, shape.width * shape.size)
 
 
 def _blocks(tiles: int, most: int) -> tuple[int, int]:

@@ -1,20 +1,23 @@
 """Winograd convolution and its weight gradient: tiles to points, one matrix product for each point, and back.
 
-Images are cut into blocks of tiles. At each of the points, the values of a block are a matrix (tiles, channels), and the
-weights are one (channels, output channels). What a part of the work needs at a time stays in the caches of its core:
+Images are cut into blocks of tiles. At each of the points, the values of a block are a matrix (tiles, channels), and
+the weights are one (channels, output channels). The weights are cut into panels of as many output channels as a tile of
+the matrix product takes. What a part of the work needs at a time stays in the caches of its core:
 
 * where there are many tiles, a part takes blocks, with the weights of all output channels;
-* where there are few tiles and many channels, a part takes panels of output channels, with the values of all tiles.
+* where there are few tiles and many channels, a part takes panels, with the values of all tiles.
 
-Images, points and workspaces are given by their addresses; addresses and distances are in bytes.
+Arrays are given by their addresses; addresses and distances are in bytes. `space` is how much of the workspace is for
+each part, and starts with room for the taps of as many input channels as a vector has lanes.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from .compiler import compiled, compiled_part
 from .gemm import call_gemm
+from .transposition import call_transpose
 from .winograd_transforms import call_transform
 
 _LINE = 64
@@ -100,55 +103,132 @@ def points_to_tiles(
         call_transform(code, columns, row, at.side * at.matrix, at.matrix, target, line, pixel, bias, inside)
 
 
+class Weights(NamedTuple):
+    """Weights (columns, depth, 3, 3), or (depth, columns, 3, 3) to be turned by 180 degrees, and how they are cut.
+
+    A panel has `width` columns, two vectors.
+    """
+
+    columns: int
+    depth: int
+    turned: int
+    width: int
+    size: int
+
+
 @compiled_part
-def weights_to_points(code: int, depth: int, width: int, size: int, packed: int, target: int, to: Matrices) -> None:
-    """Transform one panel of packed weights (3, 3, depth, width)."""
-    row = width * size
-    for k in range(depth):
-        source = packed + k * row
-        place = target + k * to.row
-        call_transform(code, width, source, 3 * depth * row, depth * row, place, to.side * to.matrix, to.matrix, 0, 0)
+def weights_to_points(
+    transpose: int,
+    code: int,
+    weight: int,
+    shape: Weights,
+    panel: int,
+    first: int,
+    last: int,
+    taps: int,
+    target: int,
+    to: Matrices,
+) -> None:
+    """Transform input channels first..last of a panel into the rows of matrices."""
+    start, lanes, size = panel * shape.width, shape.width // 2, shape.size
+    columns = min(shape.width, shape.columns - start)
+    row = shape.width * size
+    if shape.turned:
+        for k in range(first, last):
+            source = weight + (k * shape.columns + start) * 9 * size
+            for half in range(0, columns, lanes):
+                some = min(lanes, columns - half)
+                for tap in range(0, 9, lanes):
+                    place, to_place = source + (half * 9 + tap) * size, taps + tap * row + half * size
+                    call_transpose(transpose, some, min(lanes, 9 - tap), place, 9 * size, to_place, row)
+            place = target + (k - first) * to.row
+            call_transform(code, columns, taps + 8 * row, -3 * row, -row, place, to.side * to.matrix, to.matrix, 0, 0)
+        return
+    for begin in range(first, last, lanes):
+        rows = min(lanes, last - begin)
+        source = weight + (start * shape.depth + begin) * 9 * size
+        for half in range(0, columns, lanes):
+            some = min(lanes, columns - half)
+            for tap in range(0, rows * 9, lanes):
+                place, to_place = source + (half * shape.depth * 9 + tap) * size, taps + tap * row + half * size
+                call_transpose(
+                    transpose, some, min(lanes, rows * 9 - tap), place, shape.depth * 9 * size, to_place, row
+                )
+        for k in range(rows):
+            place = target + (begin - first + k) * to.row
+            source = taps + k * 9 * row
+            call_transform(code, columns, source, 3 * row, row, place, to.side * to.matrix, to.matrix, 0, 0)
 
 
 @compiled_part
 def points_to_weights(
-    code: int, rows: int, columns: int, source: int, at: Matrices, target: int, row: int, tap: int
+    transpose: int,
+    code: int,
+    rows: int,
+    columns: int,
+    source: int,
+    at: Matrices,
+    taps: int,
+    target: int,
+    shape: Weights,
 ) -> None:
-    """Transform matrices (rows, columns) into gradients, where `row` and `tap` are distances in (3, 3, C, O)."""
-    for k in range(rows):
-        place = source + k * at.row
-        call_transform(code, columns, place, at.side * at.matrix, at.matrix, target + k * row, 3 * tap, tap, 0, 0)
+    """Transform matrices of some input channels and a panel's columns into their part of the weights at `target`."""
+    lanes, size = shape.width // 2, shape.size
+    row = shape.width * size
+    for begin in range(0, rows, lanes):
+        some = min(lanes, rows - begin)
+        for k in range(some):
+            place = source + (begin + k) * at.row
+            call_transform(code, columns, place, at.side * at.matrix, at.matrix, taps + k * 9 * row, 3 * row, row, 0, 0)
+        for half in range(0, columns, lanes):
+            for tap in range(0, some * 9, lanes):
+                call_transpose(
+                    transpose, min(lanes, some * 9 - tap), min(lanes, columns - half),
+                    taps + tap * row + half * size, row,
+                    target + ((half * shape.depth + begin) * 9 + tap) * size, shape.depth * 9 * size,
+                )  # fmt: skip
 
 
 @compiled_part
 def multiply(
-    gemm: int, rows: int, columns: int, depth: int, size: int, a: int, a_at: Matrices, b: int, b_at: Matrices,
-    c: int, c_at: Matrices,
-) -> None:  # fmt: skip
-    """C (rows, columns) = A (rows, depth) @ B (depth, columns) at every point."""
+    gemm: int,
+    rows: int,
+    columns: int,
+    depth: int,
+    a: int,
+    a_at: Matrices,
+    a_row: int,
+    a_column: int,
+    b: int,
+    b_at: Matrices,
+    c: int,
+    c_at: Matrices,
+    add: int,
+) -> None:
+    """C (rows, columns) (+)= A (rows, depth) @ B (depth, columns) at every point; A may be transposed."""
     for p in range(a_at.side * a_at.side):
         a_now, b_now, c_now = a + p * a_at.matrix, b + p * b_at.matrix, c + p * c_at.matrix
-        call_gemm(gemm, rows, columns, depth, a_now, a_at.row, size, b_now, b_at.row, c_now, c_at.row, 0)
-
-
-@compiled_part
-def multiply_transposed(
-    gemm: int, rows: int, columns: int, depth: int, size: int, a: int, a_at: Matrices, b: int, b_at: Matrices,
-    c: int, c_at: Matrices, add: int,
-) -> None:  # fmt: skip
-    """C (rows, columns) (+)= A^T @ B of A (depth, rows) and B (depth, columns) at every point."""
-    for p in range(a_at.side * a_at.side):
-        a_now, b_now, c_now = a + p * a_at.matrix, b + p * b_at.matrix, c + p * c_at.matrix
-        call_gemm(gemm, rows, columns, depth, a_now, size, a_at.row, b_now, b_at.row, c_now, c_at.row, add)
+        call_gemm(gemm, rows, columns, depth, a_now, a_row, a_column, b_now, b_at.row, c_now, c_at.row, add)
 
 
 @compiled
-def transform_weights(part: int, first: int, last: int, code: int, packed: Any, target: int, to: Matrices) -> None:
-    """Transform panels first..last of packed weights (panels, 3, 3, depth, width)."""
-    depth, width = packed.shape[3], packed.shape[4]
+def transform_weights(
+    part: int,
+    first: int,
+    last: int,
+    transpose: int,
+    code: int,
+    weight: int,
+    shape: Weights,
+    workspace: int,
+    space: int,
+    target: int,
+    to: Matrices,
+) -> None:
+    """Transform panels first..last of the weights."""
+    taps = workspace + part * space
     for panel in range(first, last):
-        source = packed.ctypes.data + panel * packed.strides[0]
-        weights_to_points(code, depth, width, packed.itemsize, source, target + panel * to.block, to)
+        weights_to_points(transpose, code, weight, shape, panel, 0, shape.depth, taps, target + panel * to.block, to)
 
 
 @compiled
@@ -189,25 +269,24 @@ def convolve_blocks(
     out_cut: Cut,
     out: int,
     workspace: int,
+    space: int,
     points_at: Matrices,
     results_at: Matrices,
 ) -> None:
-    """Convolve blocks first..last of the images with transformed weights, in panels of `width` output channels.
-
-    Args:
-        workspace: for each part room for a block of points and a block of results.
-    """
-    points = workspace + part * (points_at.block + results_at.block)
+    """Convolve blocks first..last of the images with transformed weights."""
+    points = workspace + part * space
     results = points + points_at.block
     size = cut.size
     for number in range(first, last):
         begin, end = number * block, min(number * block + block, tiles)
-        rows = end - begin
         tiles_to_points(to_points, begin, end, cut, images, points, points_at)
         for start in range(0, out_cut.channels, width):
             columns = min(width, out_cut.channels - start)
             panel = weights + start // width * weights_at.block
-            multiply(gemm, rows, columns, cut.channels, size, points, points_at, panel, weights_at, results, results_at)
+            multiply(
+                gemm, end - begin, columns, cut.channels, points, points_at, points_at.row, size,
+                panel, weights_at, results, results_at, 0,
+            )  # fmt: skip
             place = start * size
             points_to_tiles(to_tiles, begin, end, columns, results, results_at, bias + place, out_cut, out + place)
 
@@ -218,38 +297,49 @@ def convolve_panels(
     first: int,
     last: int,
     gemm: int,
+    transpose: int,
     to_points: int,
     to_tiles: int,
     tiles: int,
     block: int,
-    packed: Any,
+    chunk: int,
+    weight: int,
+    shape: Weights,
     points: int,
     points_at: Matrices,
     bias: int,
     out_cut: Cut,
     out: int,
     workspace: int,
+    space: int,
     weights_at: Matrices,
     results_at: Matrices,
 ) -> None:
-    """Convolve transformed images with panels first..last of packed weights (panels, 3, 3, depth, width).
+    """Convolve transformed images with panels first..last of the weights.
 
     Args:
-        workspace: for each part room for a panel of weights and a block of results.
+        chunk: how many input channels are taken at a time; fewer than all only where there is a single block.
     """
-    weights = workspace + part * (weights_at.block + results_at.block)
-    results = weights + weights_at.block
-    depth, width, size = packed.shape[3], packed.shape[4], packed.itemsize
+    taps = workspace + part * space
+    results = workspace + part * space + space - results_at.block
+    weights = results - weights_at.block
+    size = shape.size
     for panel in range(first, last):
-        source = packed.ctypes.data + panel * packed.strides[0]
-        weights_to_points(to_points, depth, width, size, source, weights, weights_at)
-        columns = min(width, out_cut.channels - panel * width)
-        place = panel * width * size
-        for begin in range(0, tiles, block):
-            end = min(begin + block, tiles)
-            a = points + begin // block * points_at.block
-            multiply(gemm, end - begin, columns, depth, size, a, points_at, weights, weights_at, results, results_at)
-            points_to_tiles(to_tiles, begin, end, columns, results, results_at, bias + place, out_cut, out + place)
+        columns = min(shape.width, shape.columns - panel * shape.width)
+        place = panel * shape.width * size
+        for k in range(0, shape.depth, chunk):
+            end_k = min(k + chunk, shape.depth)
+            weights_to_points(transpose, to_points, weight, shape, panel, k, end_k, taps, weights, weights_at)
+            for begin in range(0, tiles, block):
+                end = min(begin + block, tiles)
+                multiply(
+                    gemm, end - begin, columns, end_k - k, points + begin // block * points_at.block + k * size,
+                    points_at, points_at.row, size, weights, weights_at, results, results_at, int(k > 0),
+                )  # fmt: skip
+                if end_k == shape.depth:
+                    points_to_tiles(
+                        to_tiles, begin, end, columns, results, results_at, bias + place, out_cut, out + place
+                    )
 
 
 @compiled
@@ -258,6 +348,7 @@ def weight_grad_blocks(
     first: int,
     last: int,
     gemm: int,
+    transpose: int,
     to_points: int,
     grad_to_points: int,
     to_weights: int,
@@ -268,31 +359,34 @@ def weight_grad_blocks(
     grad_cut: Cut,
     grads: int,
     partial: int,
+    shape: Weights,
     workspace: int,
+    space: int,
     points_at: Matrices,
     grad_points_at: Matrices,
     sums_at: Matrices,
 ) -> None:
-    """Write what blocks first..last give into one of the partial gradients (parts, 3, 3, C, O).
-
-    Args:
-        workspace: for each part room for a block of points, one of the gradient's points, and sums (C, O).
-    """
-    points = workspace + part * (points_at.block + grad_points_at.block + sums_at.block)
-    grad_points = points + points_at.block
-    sums = grad_points + grad_points_at.block
-    channels, columns = cut.channels, grad_cut.channels
+    """Write what blocks first..last give into one of the partial gradients (parts, O, C, 3, 3)."""
+    taps = workspace + part * space
+    sums = workspace + part * space + space - sums_at.block
+    points = sums - points_at.block
+    grad_points = points - grad_points_at.block
     for number in range(first, last):
         begin, end = number * block, min(number * block + block, tiles)
         tiles_to_points(to_points, begin, end, cut, images, points, points_at)
         tiles_to_points(grad_to_points, begin, end, grad_cut, grads, grad_points, grad_points_at)
-        multiply_transposed(
-            gemm, channels, columns, end - begin, cut.size, points, points_at, grad_points, grad_points_at,
-            sums, sums_at, int(number > first),
+        multiply(
+            gemm, shape.depth, shape.columns, end - begin, points, points_at, cut.size, points_at.row,
+            grad_points, grad_points_at, sums, sums_at, int(number > first),
         )  # fmt: skip
-    row = columns * cut.size
-    target = partial + part * 9 * channels * row
-    points_to_weights(to_weights, channels, columns, sums, sums_at, target, row, channels * row)
+    one = shape.depth * 9 * shape.size
+    target = partial + part * shape.columns * one
+    for start in range(0, shape.columns, shape.width):
+        columns = min(shape.width, shape.columns - start)
+        source = sums + start * shape.size
+        points_to_weights(
+            transpose, to_weights, shape.depth, columns, source, sums_at, taps, target + start * one, shape
+        )
 
 
 @compiled
@@ -301,38 +395,37 @@ def weight_grad_panels(
     first: int,
     last: int,
     gemm: int,
+    transpose: int,
     to_weights: int,
     tiles: int,
     block: int,
-    panel: int,
-    width: int,
+    chunk: int,
     points: int,
     points_at: Matrices,
     grad_points: int,
     grad_points_at: Matrices,
-    partial: Any,
+    gradient: int,
+    shape: Weights,
     workspace: int,
+    space: int,
     sums_at: Matrices,
 ) -> None:
-    """Write panels first..last of the gradient (1, 3, 3, C, O), of `panel` channels and `width` output channels each.
-
-    Args:
-        workspace: for each part room for the sums of a panel.
-    """
-    sums = workspace + part * sums_at.block
-    channels, out_channels = partial.shape[3], partial.shape[4]
-    size, row, tap = partial.itemsize, partial.strides[3], partial.strides[2]
-    down = -(-channels // panel)
+    """Write pieces first..last of the gradient (O, C, 3, 3), of a panel and `chunk` input channels each."""
+    taps = workspace + part * space
+    sums = workspace + part * space + space - sums_at.block
+    size = shape.size
+    chunks = -(-shape.depth // chunk)
     for number in range(first, last):
-        channel, start = number % down * panel, number // down * width
-        rows, columns = min(panel, channels - channel), min(width, out_channels - start)
-        for begin in range(0, tiles, block):
-            place = begin // block
-            a = points + place * points_at.block + channel * size
-            b = grad_points + place * grad_points_at.block + start * size
-            multiply_transposed(
-                gemm, rows, columns, min(block, tiles - begin), size, a, points_at, b, grad_points_at,
-                sums, sums_at, int(begin > 0),
-            )  # fmt: skip
-        target = partial.ctypes.data + channel * row + start * size
-        points_to_weights(to_weights, rows, columns, sums, sums_at, target, row, tap)
+        k, start = number % chunks * chunk, number // chunks * shape.width
+        rows, columns = min(chunk, shape.depth - k), min(shape.width, shape.columns - start)
+        for p in range(sums_at.side * sums_at.side):
+            for begin in range(0, tiles, block):
+                place = begin // block
+                a = points + place * points_at.block + p * points_at.matrix + k * size
+                b = grad_points + place * grad_points_at.block + p * grad_points_at.matrix + start * size
+                call_gemm(
+                    gemm, rows, columns, min(block, tiles - begin), a, size, points_at.row, b, grad_points_at.row,
+                    sums + p * sums_at.matrix, sums_at.row, int(begin > 0),
+                )  # fmt: skip
+        target = gradient + (start * shape.depth + k) * 9 * size
+        points_to_weights(transpose, to_weights, rows, columns, sums, sums_at, taps, target, shape)

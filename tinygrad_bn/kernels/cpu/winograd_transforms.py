@@ -20,16 +20,15 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .compiler import compiled_address
 from .tile import VECTOR_BYTES
+from .vector_code import INT, VectorCode, number
 
 Matrix = list[list[Fraction]]
 
 _POINTS = {2: [Fraction(1)], 4: [Fraction(5, 8), Fraction(3, 2)]}
-_INT, _INT32 = ir.IntType(64), ir.IntType(32)
 _SIGNATURE = types.void(*[types.int64] * 9)
 
 
@@ -79,7 +78,7 @@ def transform_address(scalar: str, kind: str, tile: int, masked: bool) -> int:
 
     The function takes nine integers: the number of channels; the address of the values, the distances between their
     rows and their columns; the address of the results, and the distances between theirs; the address of the bias, which
-    only "output" looks at; and what of the tile lies inside the image: bit i is set for row i, and bit 8 + j for column j.
+    only "output" looks at; and what of the tile lies inside the image: bit i is set for row i, bit 8 + j for column j.
     What lies outside counts as zero in "input" and "grad", and is not written in "output"; the others do not look.
     Distances are in bytes, and channels lie side by side.
 
@@ -144,7 +143,7 @@ def _call_transform(
     """Call the function at `address` (from `transform_address`) with the other arguments."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = ir.FunctionType(ir.VoidType(), [_INT] * 9).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [INT] * 9).as_pointer()
         builder.call(builder.inttoptr(arguments[0], kind), arguments[1:])
         return context.get_dummy_value()
 
@@ -159,13 +158,8 @@ class _Transform:
 
     def __init__(self, builder: Any, scalar: str, kind: str, matrix: Matrix, masked: bool) -> None:
         self.at = builder
-        self.size = 4 if scalar == "float32" else 8
-        self.lanes = VECTOR_BYTES // self.size
-        self.scalar = ir.FloatType() if scalar == "float32" else ir.DoubleType()
-        self.vector = ir.VectorType(self.scalar, self.lanes)
-        self.matrix = matrix
-        self.mask: Any = None
-        self.kind, self.masked = kind, masked
+        self.code = VectorCode(builder, scalar)
+        self.kind, self.matrix, self.masked = kind, matrix, masked
 
     def write(
         self,
@@ -180,51 +174,44 @@ class _Transform:
         inside: Any,
     ) -> None:
         """Write the loop over the channels."""
-        at = self.at
+        at, code = self.at, self.code
         reads, writes = self.kind in ("input", "grad"), self.kind == "output"
-        elsewhere = at.ptrtoint(self._vector_of_zeros(), _INT)
+        elsewhere = code.place_of_zeros()
         start, loop, done = at.block, at.append_basic_block("channels"), at.append_basic_block("done")
-        at.cbranch(at.icmp_signed(">", channels, _number(0)), loop, done)
+        at.cbranch(at.icmp_signed(">", channels, number(0)), loop, done)
         at.position_at_end(loop)
-        offset = at.phi(_INT)
-        offset.add_incoming(_number(0), start)
-        left = at.phi(_INT)
+        offset, left = at.phi(INT), at.phi(INT)
+        offset.add_incoming(number(0), start)
         left.add_incoming(channels, start)
-        if self.masked:
-            self.mask = self._mask(left)
+        mask = code.first_lanes(left) if self.masked else None
         results, width = len(self.matrix), len(self.matrix[0])
         across = []
         for column in range(width):
-            first = at.add(at.add(source, offset), at.mul(source_column, _number(column)))
+            first = at.add(at.add(source, offset), at.mul(source_column, number(column)))
             values = []
             for row in range(width):
-                address = at.add(first, at.mul(source_row, _number(row)))
-                values.append(self._load(self._choose(inside, row, column, address, elsewhere) if reads else address))
+                address = at.add(first, at.mul(source_row, number(row)))
+                address = self._choose(inside, row, column, address, elsewhere) if reads else address
+                values.append(code.load(address, mask))
             across.append(self._product(values))
-        added = self._load(at.add(bias, offset)) if writes else None
+        added = code.load(at.add(bias, offset), mask) if writes else None
         for row in range(results):
-            first = at.add(at.add(target, offset), at.mul(target_row, _number(row)))
+            first = at.add(at.add(target, offset), at.mul(target_row, number(row)))
             for column, value in enumerate(self._product([values[row] for values in across])):
-                address = at.add(first, at.mul(target_column, _number(column)))
+                address = at.add(first, at.mul(target_column, number(column)))
                 if writes:
                     value = at.fadd(value, added)
                     address = self._choose(inside, row, column, address, elsewhere)
-                self._store(value, address)
-        offset.add_incoming(at.add(offset, _number(VECTOR_BYTES)), loop)
-        rest = at.sub(left, _number(self.lanes))
+                code.store(value, address, mask)
+        offset.add_incoming(at.add(offset, number(VECTOR_BYTES)), loop)
+        rest = at.sub(left, number(code.lanes))
         left.add_incoming(rest, loop)
-        at.cbranch(at.icmp_signed(">", rest, _number(0)), loop, done)
+        at.cbranch(at.icmp_signed(">", rest, number(0)), loop, done)
         at.position_at_end(done)
-
-    def _vector_of_zeros(self) -> Any:
-        """Return a place of its own in the function's memory, read and written for what lies outside the image."""
-        place = cgutils.alloca_once(self.at, self.vector)
-        self.at.store(ir.Constant(self.vector, [0.0] * self.lanes), place)
-        return place
 
     def _choose(self, inside: Any, row: int, column: int, address: Any, elsewhere: Any) -> Any:
         at = self.at
-        bits = _number(1 << row | 1 << 8 + column)
+        bits = number(1 << row | 1 << 8 + column)
         return at.select(at.icmp_signed("==", at.and_(inside, bits), bits), address, elsewhere)
 
     def _product(self, values: list[Any]) -> list[Any]:
@@ -248,7 +235,7 @@ class _Transform:
     def _sum(self, factors: Sequence[Fraction], values: list[Any]) -> Any:
         terms = sorted(((f, v) for f, v in zip(factors, values, strict=True) if f), key=lambda term: term[0] != 1)
         (factor, value), *rest = terms
-        result = value if factor == 1 else self.at.fmul(self._constant(factor), value)
+        result = value if factor == 1 else self.at.fmul(self.code.constant(float(factor)), value)
         for factor, value in rest:
             result = self._add_product(factor, value, result)
         return result
@@ -256,50 +243,9 @@ class _Transform:
     def _add_product(self, factor: Fraction, value: Any, result: Any) -> Any:
         if abs(factor) == 1:
             return (self.at.fadd if factor == 1 else self.at.fsub)(result, value)
-        return self.at.call(self._llvm("fma", "", self.vector, 3), [self._constant(factor), value, result])
-
-    def _constant(self, factor: Fraction) -> Any:
-        return ir.Constant(self.vector, [float(factor)] * self.lanes)
-
-    def _load(self, address: Any) -> Any:
-        place = self.at.inttoptr(address, self.vector.as_pointer())
-        if self.mask is None:
-            return self.at.load(place, align=self.size)
-        arguments = [place, ir.Constant(_INT32, self.size), self.mask, ir.Constant(self.vector, [0.0] * self.lanes)]
-        return self.at.call(self._llvm_masked("load", self.vector, arguments), arguments)
-
-    def _store(self, value: Any, address: Any) -> None:
-        place = self.at.inttoptr(address, self.vector.as_pointer())
-        if self.mask is None:
-            self.at.store(value, place, align=self.size)
-        else:
-            arguments = [value, place, ir.Constant(_INT32, self.size), self.mask]
-            self.at.call(self._llvm_masked("store", ir.VoidType(), arguments), arguments)
-
-    def _llvm_masked(self, operation: str, result: Any, arguments: list[Any]) -> Any:
-        name = f"llvm.masked.{operation}.v{self.lanes}f{self.size * 8}.p0"
-        kind = ir.FunctionType(result, [argument.type for argument in arguments])
-        module = self.at.module
-        return module.globals.get(name) or ir.Function(module, kind, name)
-
-    def _llvm(self, operation: str, ending: str, result: Any, count: int) -> Any:
-        name = f"llvm.{operation}.v{self.lanes}f{self.size * 8}{ending}"
-        module = self.at.module
-        return module.globals.get(name) or ir.Function(module, ir.FunctionType(result, [self.vector] * count), name)
-
-    def _mask(self, left: Any) -> Any:
-        """Return a vector that is true in the lanes that hold one of the channels left."""
-        at = self.at
-        lanes = ir.VectorType(_INT32, self.lanes)
-        single = at.insert_element(ir.Constant(lanes, ir.Undefined), at.trunc(left, _INT32), ir.Constant(_INT32, 0))
-        spread = at.shuffle_vector(single, ir.Constant(lanes, ir.Undefined), ir.Constant(lanes, [0] * self.lanes))
-        return at.icmp_signed("<", ir.Constant(lanes, list(range(self.lanes))), spread)
+        return self.code.multiply_add(self.code.constant(float(factor)), value, result)
 
 
 def _even_and_odd(plus: Sequence[Fraction], minus: Sequence[Fraction]) -> list[list[Fraction]]:
     pairs = list(zip(plus, minus, strict=True))
     return [[(p + m) / 2 for p, m in pairs], [(p - m) / 2 for p, m in pairs]]
-
-
-def _number(value: int) -> Any:
-    return ir.Constant(_INT, value)
