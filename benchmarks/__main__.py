@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import fnmatch
 import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
-
-from tinygrad_bn.lab.environment import environment
 
 from . import workloads
 from .accuracy import measure_accuracy
 from .contestants import OURS, chosen_peers, ours_with
-from .environments import ROOT
+from .environments import ROOT, PeerMissingError
+from .machine import OtherLoad, describe_machine
 from .memory import measure_memory
 from .progress import Progress
 from .protocol import WorkerError
@@ -63,19 +60,23 @@ def main() -> int:
     except ValueError as error:
         parser.error(str(error))
     contestants = [OURS, *([ours_with(options.coretype)] if options.coretype else []), *peers]
-    report = Report(_machine(options), [contestant.name for contestant in contestants])
-    progress = Progress()
-    with (
-        tempfile.TemporaryDirectory(prefix="tinygrad_bn-bench-") as folder,
-        Fleet(contestants, options.threads, Path(folder), progress.line) as fleet,
-    ):
+    report = Report(describe_machine(options.threads), [contestant.name for contestant in contestants])
+    progress, others = Progress(), OtherLoad()
+    with tempfile.TemporaryDirectory(prefix="tinygrad_bn-bench-") as folder:
+        fleet = Fleet(contestants, options.threads, Path(folder), progress.line)
+        report.about, report.missing = fleet.about, fleet.missing
         try:
-            _measure(report, fleet, progress, options, chosen)
+            with fleet:
+                fleet.worker(OURS)  # without which there is nothing to compare
+                _measure(report, fleet, progress, options, chosen)
+        except PeerMissingError as error:
+            print(error, file=sys.stderr)
+            return 1
         except KeyboardInterrupt:
             progress.line("interrupted; what was measured so far follows")
-        finally:
-            report.about, report.missing = fleet.about, fleet.missing
-            report.machine["idle workers' share of a core"] = fleet.idle_share()
+        finally:  # half an hour's figures are worth keeping, whatever happened to the rest
+            report.machine["share of a core that a waiting worker uses"] = fleet.idle_share()
+            report.machine["cores that other processes used"] = others.cores(progress.elapsed())
             report.write(options.output)
     print(f"\n{report.as_markdown()}\nwritten to {os.path.relpath(options.output)}")
     return 0
@@ -103,7 +104,7 @@ def _measure(
             progress.status(f"accuracy of {operation.title}")
             try:
                 report.accuracy[operation.title] = measure_accuracy(fleet, operation)
-            except WorkerError as error:
+            except (WorkerError, PeerMissingError) as error:
                 progress.line(f"accuracy of {operation.title}: {error}")
         progress.line(f"accuracy of {len(report.accuracy)} convolutions")
 
@@ -149,19 +150,6 @@ def _summary(title: str, outcomes: Outcomes) -> str:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _machine(options: argparse.Namespace) -> dict[str, Any]:
-    here = environment("cpu")
-    return {
-        "date": datetime.date.today().isoformat(),
-        "processor": here["processor"],
-        "cores": here["cores"],
-        "threads of each contestant": options.threads,
-        "system": here["system"],
-        "python": here["python"],
-        "load before the start": round(os.getloadavg()[0], 2),
-    }
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ Curves = dict[int, Outcomes]
 """What everybody did, by the value of what grows."""
 
 AXES = {
-    "batch": "images in a batch (SmallCNN, 28x28)",
+    "batch": "images in a batch (ResNet20, 32x32)",
     "depth": "residual blocks (8 channels, 8x8, batch 8)",
     "width": "channels of the first block (SmallCNN, 28x28, batch 64)",
     "side": "side of the images in pixels (SmallCNN, batch 64)",
@@ -57,6 +57,7 @@ def plot_growth(path: Path, what: str, curves: Curves, contestants: list[str]) -
     axes.set_xticks(list(curves), [str(value) for value in curves])
     axes.minorticks_off()
     axes.grid(alpha=0.3)
-    axes.legend()
+    if axes.lines:
+        axes.legend()
     with atomic_writer(path) as file:
         figure.savefig(file, format="svg", metadata={"Date": None})

@@ -15,15 +15,19 @@ class Progress:
 
     def line(self, text: str) -> None:
         """Print a line that stays."""
-        print(f"{self._cleared()}{self._elapsed()}  {text}", flush=True)
+        print(f"{self._cleared()}{self._clock()}  {text}", flush=True)
 
     def status(self, text: str) -> None:
         """Show what is being done, on a terminal, until the next line."""
         if self._terminal:
-            print(f"{self._cleared()}{self._elapsed()}  {text[:70]}", end="", flush=True)
+            print(f"{self._cleared()}{self._clock()}  {text[:70]}", end="", flush=True)
 
-    def _elapsed(self) -> str:
-        minutes, seconds = divmod(int(time.monotonic() - self._start), 60)
+    def elapsed(self) -> float:
+        """Return the seconds since the start."""
+        return time.monotonic() - self._start
+
+    def _clock(self) -> str:
+        minutes, seconds = divmod(int(self.elapsed()), 60)
         return f"{minutes:3d}:{seconds:02d}"
 
     def _cleared(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from tinygrad_bn.files import atomic_writer
 
-from .accuracy import Errors, accuracy_table
+from .accuracy import Accuracy, accuracy_table
 from .contestants import EAGER
 from .growth import Curves, growth_table, plot_growth
 from .memory import Peaks, memory_table
@@ -30,7 +30,7 @@ class Report:
         timed: outcomes by workload.
         memory: peaks in bytes, by network.
         growth: curves by what grows.
-        accuracy: relative errors by convolution.
+        accuracy: relative errors, by convolution.
     """
 
     machine: dict[str, Any]
@@ -40,7 +40,7 @@ class Report:
     timed: list[tuple[Workload, Outcomes]] = field(default_factory=list)
     memory: dict[str, Peaks] = field(default_factory=dict)
     growth: dict[str, Curves] = field(default_factory=dict)
-    accuracy: dict[str, Errors] = field(default_factory=dict)
+    accuracy: dict[str, Accuracy] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as JSON values; times in seconds, memory in bytes."""
@@ -61,7 +61,7 @@ class Report:
                 what: {value: {name: _as_json(o) for name, o in outcomes.items()} for value, outcomes in curves.items()}
                 for what, curves in self.growth.items()
             },
-            "accuracy": self.accuracy,
+            "accuracy": {title: asdict(found) for title, found in self.accuracy.items()},
         }
 
     def as_markdown(self) -> str:

@@ -254,17 +254,18 @@ GROWTH_QUICK: dict[str, tuple[int, ...]] = {
 def growing(what: str, value: int) -> Network:
     """Return a training step in which one thing has this value and all others their usual one.
 
-    batch, width, side: SmallCNN of width 32 on 28x28 images, batch 64; depth: that many residual blocks of 8 channels
-    on 8x8 images, batch 8.
+    batch: ResNet20 (one image is enough for its BatchNorms); width, side: SmallCNN of width 32 on 28x28 images, batch
+    64; depth: that many residual blocks of 8 channels on 8x8 images, batch 8.
     """
     name, title = f"growth-{what}-{value}", f"{what} {value}"
+    if what == "batch":
+        return Network(name, title, networks.resnet20(), "resnet20", {}, (3, 32, 32), value)
     if what == "depth":
         settings: dict[str, Any] = {"blocks": value, "width": 8}
         return Network(name, title, networks.residual_chain(**settings), "residual_chain", settings, (1, 8, 8), 8)
     settings = {"image_size": value if what == "side" else 28, "width": value if what == "width" else 32}
     image = (1, settings["image_size"], settings["image_size"])
-    batch = value if what == "batch" else 64
-    return Network(name, title, networks.small_cnn(**settings), "small_cnn", settings, image, batch)
+    return Network(name, title, networks.small_cnn(**settings), "small_cnn", settings, image)
 
 
 TINY = Network(

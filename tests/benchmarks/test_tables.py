@@ -109,11 +109,19 @@ def test_growth_is_told_by_its_exponent() -> None:
 def test_the_relative_error_is_one_of_norms() -> None:
     exact = np.array([3.0, 4.0])
     assert accuracy.relative_error(np.array([3.0, 4.05]), exact) == pytest.approx(0.01)
+
+
+def test_winograds_shapes_have_a_wider_bar() -> None:
     errors = {"ours": {"output": 2e-7, "input": 5e-7, "weight": 3e-6}}
-    table = accuracy.accuracy_table({"conv": errors}, ["ours", "torch-eager"])
-    assert "2.0e-07" in table
-    assert table.endswith("<= 1e-05 pass |")
-    assert "torch-eager" not in table
+    bars = {operation.title: accuracy.bar_of(operation) for operation in workloads.convolution_shapes()}
+    measured = {title: accuracy.Accuracy(errors, bar) for title, bar in bars.items()}
+    lines = accuracy.accuracy_table(measured, ["ours", "torch-eager"]).splitlines()
+    assert "torch-eager" not in lines[0]
+    cells = {line.split("|")[1].strip(): line for line in lines[2:]}
+    assert "2.0e-07" in cells["conv3x3 64-64 14x14"]
+    assert cells["conv3x3 64-64 14x14"].endswith("<= 1e-05 pass |")
+    for title in ("conv1x1 32-64 32x32", "conv3x3 16-32 32x32 stride 2", "depthwise3x3 128-128 16x16"):
+        assert cells[title].endswith("<= 1e-06 miss |")
 
 
 def test_a_report_is_written_as_markdown_and_json(tmp_path: Path) -> None:
@@ -127,7 +135,7 @@ def test_a_report_is_written_as_markdown_and_json(tmp_path: Path) -> None:
         timed=[(network, OUTCOMES), (graph, {"ours": outcome(10.0)}), (workloads.find("relu/both"), OUTCOMES)],
         memory={"VGG11": {"ours": 1_000_000}},
         growth={"batch": {1: {"ours": outcome(1.0)}, 2: {"ours": outcome(2.0)}}},
-        accuracy={"conv": {"ours": {"output": 1e-7, "input": 1e-7, "weight": 1e-7}}},
+        accuracy={"conv": accuracy.Accuracy({"ours": {"output": 1e-7, "input": 1e-7, "weight": 1e-7}}, 1e-6)},
     )
     report.write(tmp_path / "results")
     found = json.loads((tmp_path / "results" / "results.json").read_text())

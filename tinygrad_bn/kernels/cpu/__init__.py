@@ -13,6 +13,7 @@ from .elementwise import ElementwiseOverrides
 from .losses import LossOverrides
 from .matmul import MatmulOverrides
 from .pooling import PoolingOverrides
+from .reduction import ReductionOverrides
 from .updates import UpdateOverrides
 
 
@@ -24,6 +25,7 @@ class CpuKernels(
     LossOverrides,
     UpdateOverrides,
     MatmulOverrides,
+    ReductionOverrides,
     ElementwiseOverrides,
 ):
     """All kernels on the CPU, the hot ones compiled."""
