@@ -21,7 +21,7 @@ from .winograd_kernels import (
     convolve_panels,
     place_matrices,
     row_distance,
-    transform_blocks,
+    transform_tiles,
     transform_weights,
     weight_grad_blocks,
     weight_grad_panels,
@@ -34,12 +34,13 @@ Padding = tuple[Pair, Pair]
 _FLOPS_PER_NANOSECOND = 200.0
 _BLOCK_BYTES = 1 << 19
 _GRAD_BLOCK_BYTES = 1 << 20
-_PANEL_TILES = 64
-_PANEL_CHANNELS = 128
+_PANEL_TILES = 128
+_PANEL_CHANNELS = 256
 _WEIGHTS_BYTES = 1 << 22
 _SUMS_BYTES = 1 << 22
 _PARTIAL_BYTES = 1 << 20
-_NANOSECONDS_PER_WEIGHT = 0.5
+_NANOSECONDS_PER_WEIGHT = 0.8
+_NANOSECONDS_PER_VALUE = 4.0
 
 
 class WinogradConvolution(Kernels):
@@ -142,14 +143,13 @@ class WinogradConvolution(Kernels):
                 out.ctypes.data, workspace.ctypes.data, space, points_at, results_at,
             )  # fmt: skip
         else:
-            block, blocks = _blocks(tiles, _PANEL_TILES)
-            chunk = min(channels, _PANEL_CHANNELS) if blocks == 1 else channels
+            block, _ = _blocks(tiles, _PANEL_TILES)
             points, points_at = self._points(scalar, "input", tiles, block, cut, x)
-            weights_at, results_at = (place_matrices(side, rows, width * size) for rows in (chunk, block))
+            results_at = place_matrices(side, block, width * size)
             parts = number_of_parts(panels, nanoseconds)
             workspace, space = self._workspace(parts, taps_at, weights_at, results_at)
             launch(
-                convolve_panels, panels, parts, gemm, transpose, to_points, to_tiles, tiles, block, chunk,
+                convolve_panels, panels, parts, gemm, transpose, to_points, to_tiles, tiles, block,
                 weight.ctypes.data, shape, points.ctypes.data, points_at, bias.ctypes.data, out_cut, out.ctypes.data,
                 workspace.ctypes.data, space, weights_at, results_at,
             )  # fmt: skip
@@ -162,8 +162,8 @@ class WinogradConvolution(Kernels):
         blocks = -(-tiles // block)
         points, _ = self._workspace(blocks, at)
         code = _transform(scalar, kind, tile, cut.channels)
-        parts = number_of_parts(blocks, tiles * cut.channels * 2.0)
-        launch(transform_blocks, blocks, parts, code, tiles, block, cut, images.ctypes.data, points.ctypes.data, at)
+        parts = number_of_parts(tiles, tiles * cut.channels * _NANOSECONDS_PER_VALUE)
+        launch(transform_tiles, tiles, parts, code, block, cut, images.ctypes.data, points.ctypes.data, at)
         return points, at
 
     def _workspace(self, parts: int, *matrices: Matrices) -> tuple[Any, int]:
@@ -179,8 +179,8 @@ def _cuts(shape: tuple[int, ...], out_shape: tuple[int, ...], offset: Pair, size
     """Return how the images (N, H, W, C), and how the outputs are cut into tiles."""
     down, across = -(-out_shape[1] // tile), -(-out_shape[2] // tile)
     return (
-        Cut(down, across, tile, tile + 2, *offset, *shape[1:], size),
-        Cut(down, across, tile, tile, 0, 0, *out_shape[1:], size),
+        Cut(down, across, tile, tile + 2, *offset, shape[1], shape[2], shape[3], size),
+        Cut(down, across, tile, tile, 0, 0, out_shape[1], out_shape[2], out_shape[3], size),
     )
 
 
@@ -190,8 +190,9 @@ def _taps(shape: Weights) -> Matrices:
 
 
 def _blocks(tiles: int, most: int) -> tuple[int, int]:
-    """Return how many tiles a block has, at most, and how many blocks there are, of nearly equal size."""
-    blocks = -(-tiles // max(1, most))
+    """Return how many tiles a block has, and how many blocks there are: the same number for every thread."""
+    threads = get_num_threads()
+    blocks = -(-tiles // (max(1, most) * threads)) * threads
     block = -(-tiles // blocks)
     return block, -(-tiles // block)
 

@@ -123,29 +123,27 @@ def weights_to_points(
     weight: int,
     shape: Weights,
     panel: int,
-    first: int,
-    last: int,
     taps: int,
     target: int,
     to: Matrices,
 ) -> None:
-    """Transform input channels first..last of a panel into the rows of matrices."""
+    """Transform a panel's weights."""
     start, lanes, size = panel * shape.width, shape.width // 2, shape.size
     columns = min(shape.width, shape.columns - start)
     row = shape.width * size
     if shape.turned:
-        for k in range(first, last):
+        for k in range(shape.depth):
             source = weight + (k * shape.columns + start) * 9 * size
             for half in range(0, columns, lanes):
                 some = min(lanes, columns - half)
                 for tap in range(0, 9, lanes):
                     place, to_place = source + (half * 9 + tap) * size, taps + tap * row + half * size
                     call_transpose(transpose, some, min(lanes, 9 - tap), place, 9 * size, to_place, row)
-            place = target + (k - first) * to.row
+            place = target + k * to.row
             call_transform(code, columns, taps + 8 * row, -3 * row, -row, place, to.side * to.matrix, to.matrix, 0, 0)
         return
-    for begin in range(first, last, lanes):
-        rows = min(lanes, last - begin)
+    for begin in range(0, shape.depth, lanes):
+        rows = min(lanes, shape.depth - begin)
         source = weight + (start * shape.depth + begin) * 9 * size
         for half in range(0, columns, lanes):
             some = min(lanes, columns - half)
@@ -155,7 +153,7 @@ def weights_to_points(
                     transpose, some, min(lanes, rows * 9 - tap), place, shape.depth * 9 * size, to_place, row
                 )
         for k in range(rows):
-            place = target + (begin - first + k) * to.row
+            place = target + (begin + k) * to.row
             source = taps + k * 9 * row
             call_transform(code, columns, source, 3 * row, row, place, to.side * to.matrix, to.matrix, 0, 0)
 
@@ -228,26 +226,21 @@ def transform_weights(
     """Transform panels first..last of the weights."""
     taps = workspace + part * space
     for panel in range(first, last):
-        weights_to_points(transpose, code, weight, shape, panel, 0, shape.depth, taps, target + panel * to.block, to)
+        weights_to_points(transpose, code, weight, shape, panel, taps, target + panel * to.block, to)
 
 
 @compiled
-def transform_blocks(
-    part: int,
-    first: int,
-    last: int,
-    code: int,
-    tiles: int,
-    block: int,
-    cut: Cut,
-    images: int,
-    target: int,
-    to: Matrices,
+def transform_tiles(
+    part: int, first: int, last: int, code: int, block: int, cut: Cut, images: int, target: int, to: Matrices
 ) -> None:
-    """Transform blocks first..last of `block` tiles each, of `tiles` tiles in all."""
-    for number in range(first, last):
-        begin = number * block
-        tiles_to_points(code, begin, min(begin + block, tiles), cut, images, target + number * to.block, to)
+    """Transform tiles first..last into blocks of `block` tiles."""
+    begin = first
+    while begin < last:
+        number = begin // block
+        end = min(last, number * block + block)
+        place = target + number * to.block + begin % block * to.row
+        tiles_to_points(code, begin, end, cut, images, place, to)
+        begin = end
 
 
 @compiled
@@ -302,7 +295,6 @@ def convolve_panels(
     to_tiles: int,
     tiles: int,
     block: int,
-    chunk: int,
     weight: int,
     shape: Weights,
     points: int,
@@ -315,31 +307,21 @@ def convolve_panels(
     weights_at: Matrices,
     results_at: Matrices,
 ) -> None:
-    """Convolve transformed images with panels first..last of the weights.
-
-    Args:
-        chunk: how many input channels are taken at a time; fewer than all only where there is a single block.
-    """
+    """Convolve transformed images with panels first..last of the weights."""
     taps = workspace + part * space
     results = workspace + part * space + space - results_at.block
     weights = results - weights_at.block
-    size = shape.size
     for panel in range(first, last):
         columns = min(shape.width, shape.columns - panel * shape.width)
-        place = panel * shape.width * size
-        for k in range(0, shape.depth, chunk):
-            end_k = min(k + chunk, shape.depth)
-            weights_to_points(transpose, to_points, weight, shape, panel, k, end_k, taps, weights, weights_at)
-            for begin in range(0, tiles, block):
-                end = min(begin + block, tiles)
-                multiply(
-                    gemm, end - begin, columns, end_k - k, points + begin // block * points_at.block + k * size,
-                    points_at, points_at.row, size, weights, weights_at, results, results_at, int(k > 0),
-                )  # fmt: skip
-                if end_k == shape.depth:
-                    points_to_tiles(
-                        to_tiles, begin, end, columns, results, results_at, bias + place, out_cut, out + place
-                    )
+        place = panel * shape.width * shape.size
+        weights_to_points(transpose, to_points, weight, shape, panel, taps, weights, weights_at)
+        for begin in range(0, tiles, block):
+            end = min(begin + block, tiles)
+            multiply(
+                gemm, end - begin, columns, shape.depth, points + begin // block * points_at.block, points_at,
+                points_at.row, shape.size, weights, weights_at, results, results_at, 0,
+            )  # fmt: skip
+            points_to_tiles(to_tiles, begin, end, columns, results, results_at, bias + place, out_cut, out + place)
 
 
 @compiled
