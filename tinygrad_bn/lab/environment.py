@@ -64,8 +64,9 @@ def blas_advice() -> str | None:
     if not (slow and "avx512f" in _processor_features()):
         return None
     return (
-        f"This processor has AVX-512, but OpenBLAS uses its routines for {loaded['architecture']}. Products that NumPy\n"
-        "computes gain from OPENBLAS_CORETYPE=SkylakeX, set before Python starts. Compiled kernels do without BLAS."
+        f"This processor has AVX-512, but OpenBLAS uses its routines for {loaded['architecture']}.\n"
+        "Products that NumPy computes gain from OPENBLAS_CORETYPE=SkylakeX, set before Python starts.\n"
+        "Compiled kernels do without BLAS."
     )
 
 
