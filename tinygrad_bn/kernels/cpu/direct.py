@@ -27,6 +27,7 @@ from .direct_kernels import (
 from .gemm import gemm_address
 from .launch import launch, number_of_parts
 from .layout import images_of
+from .panels import packed
 from .tile import VECTOR_BYTES
 
 Pair = tuple[int, int]
@@ -38,7 +39,7 @@ _SHORT_ROW = 8
 _SHORT_ROW_TO_SUM = 12
 _SLAB_PIXELS = 256
 _SLAB_VALUES = 512
-_PARTIAL_BYTES = 1 << 22
+_PARTIAL_BYTES = 1 << 20
 _PIECE_COLUMNS = 32
 
 
@@ -68,10 +69,12 @@ class DirectConvolution(Kernels):
     ) -> Any:
         """As `conv2d_weight_grad`."""
         x, grad = images_of(x), images_of(grad)
-        if kernel == (1, 1) and stride == (1, 1) and padding == ((0, 0), (0, 0)):
-            # Pixels are all alike then: images become single rows of at least a certain length.
+        pointwise = kernel == (1, 1) and stride == (1, 1) and padding == ((0, 0), (0, 0))
+        if pointwise:
+            # Pixels are all alike then: images become single rows of at least a certain length. And the two may change
+            # places, so that the result (C, O) comes out as (O, C).
             together = _images_together(x.shape[0], x.shape[1] * x.shape[2])
-            x, grad = (a.reshape(together, 1, -1, a.shape[3]) for a in (x, grad))
+            grad, x = (a.reshape(together, 1, -1, a.shape[3]) for a in (x, grad))
         empty = self.device.memory.empty
         batch, out_height, out_width, out_channels = grad.shape
         channels = x.shape[3]
@@ -101,6 +104,9 @@ class DirectConvolution(Kernels):
             slabs = empty((parts, min(_SLAB_PIXELS, batch * out_height * out_width), channels), x.dtype)
             top, left = padding[0][0], padding[1][0]
             launch(weight_grad_slabs, pieces, parts, gemm, x, grad, partial[0], slabs, top, left, steps, columns)
+        if pointwise:
+            total = partial[0] if len(partial) == 1 else np.add.reduce(partial, axis=0, out=empty(shape, x.dtype))
+            return total.reshape(channels, out_channels, 1, 1)
         result = empty((out_channels, channels, *kernel), x.dtype)
         launch(unpack_weight_grad, out_channels, number_of_parts(out_channels, partial.size), partial, result)
         return result
@@ -167,6 +173,10 @@ class DirectConvolution(Kernels):
     def _packed(self, weight: Any, how: int) -> Any:
         weight = np.ascontiguousarray(weight)
         out_channels, channels, *kernel = weight.shape
+        if kernel == [1, 1]:
+            matrix = weight.reshape(out_channels, channels)
+            panels = packed(self.device, matrix if how else matrix.T)
+            return panels.reshape(len(panels), 1, 1, *panels.shape[1:])
         columns, depth = (channels, out_channels) if how else (out_channels, channels)
         width = 2 * VECTOR_BYTES // weight.itemsize
         panels = self.device.memory.empty((-(-columns // width), *kernel, depth, width), weight.dtype)

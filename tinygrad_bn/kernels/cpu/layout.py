@@ -15,15 +15,15 @@ def rows_of(x: Any) -> Any:
     The copy is the exception: convolution, pooling and normalisation hand on channels-last memory.
     """
     if x.ndim == 2:
-        return _behaved(x)
-    return _behaved(x.transpose(0, 2, 3, 1)).reshape(-1, x.shape[1])
+        return behaved(x)
+    return behaved(x.transpose(0, 2, 3, 1)).reshape(-1, x.shape[1])
 
 
 def images_of(x: Any) -> Any:
     """Return x (N, C, H, W) as C-contiguous (N, H, W, C); copies if its memory is laid out otherwise."""
-    return _behaved(x.transpose(0, 2, 3, 1))
+    return behaved(x.transpose(0, 2, 3, 1))
 
 
-def _behaved(x: Any) -> Any:
+def behaved(x: Any) -> Any:
     """Return x without gaps, aligned and writeable: kernels would be compiled anew for arrays that are not."""
     return x if x.flags.carray else x.copy()

@@ -9,6 +9,7 @@ from .compiler import compiled
 from .gemm import call_gemm, gemm_address
 from .launch import launch, number_of_parts
 from .layout import FLOATS
+from .panels import packed
 from .tile import VECTOR_BYTES
 
 _FLOPS_PER_NANOSECOND = 150.0
@@ -30,12 +31,16 @@ def multiply(
     a_column: int,
     b: int,
     b_row: int,
+    b_panel: int,
     c: int,
     c_row: int,
     width: int,
     size: int,
 ) -> None:
-    """C = A @ B for panels of columns first..last, each `width` wide; addresses and distances as in `gemm_address`."""
+    """C = A @ B for panels of columns first..last, each `width` wide; addresses and distances as in `gemm_address`.
+
+    `b_panel` is the distance between the panels of B.
+    """
     for panel in range(first, last):
         column = panel * width
         some = min(width, columns - column)
@@ -48,23 +53,12 @@ def multiply(
                 a + start * a_column,
                 a_row,
                 a_column,
-                b + start * b_row + column * size,
+                b + panel * b_panel + start * b_row,
                 b_row,
                 c + column * size,
                 c_row,
                 int(start > 0),
             )
-
-
-@compiled
-def transpose(part: int, first: int, last: int, source: Any, result: Any) -> None:
-    """Copy source (R, C) into result (C, R), for blocks of 16 source rows first..last."""
-    rows, columns = source.shape
-    for block in range(first, last):
-        for start in range(0, columns, 16):
-            for row in range(block * 16, min(block * 16 + 16, rows)):
-                for column in range(start, min(start + 16, columns)):
-                    result[column, row] = source[row, column]
 
 
 class MatmulOverrides(Kernels):
@@ -77,16 +71,14 @@ class MatmulOverrides(Kernels):
         if rows * columns * depth < _SMALLEST:
             return super().matmul(a, b)
         size = a.itemsize
-        empty = self.device.memory.empty
-        if b.strides[1] != size:
-            if b.strides[0] != size or not b.flags.writeable:
-                return super().matmul(a, b)
-            straight = empty(b.shape, b.dtype)
-            blocks = -(-columns // 16)
-            launch(transpose, blocks, number_of_parts(blocks, float(b.size)), b.T, straight)
-            b = straight
-        c = empty((rows, columns), a.dtype)
         width = 2 * VECTOR_BYTES // size
+        b_panel = width * size
+        if b.strides[1] != size:
+            if b.strides[0] != size:
+                return super().matmul(a, b)
+            b = packed(self.device, b)
+            b_panel = b.strides[0]
+        c = self.device.memory.empty((rows, columns), a.dtype)
         panels = -(-columns // width)
         parts = number_of_parts(panels, 2.0 * rows * columns * depth / _FLOPS_PER_NANOSECOND)
         launch(
@@ -100,7 +92,8 @@ class MatmulOverrides(Kernels):
             a.ctypes.data,
             *a.strides,
             b.ctypes.data,
-            b.strides[0],
+            b.strides[-2],
+            b_panel,
             c.ctypes.data,
             c.strides[0],
             width,
@@ -109,5 +102,5 @@ class MatmulOverrides(Kernels):
         return c
 
 
-_SMALLEST = 150_000
+_SMALLEST = 500_000
 """Multiplications below which NumPy's shorter way in counts for more than its BLAS."""
