@@ -21,12 +21,15 @@ _WITHIN: dict[str, Callable[[float, float], bool]] = {
 
 def as_index(where: str, what: str, value: Any, minimum: int | None = None) -> int:
     """Return an integer argument as an int; bools and floats are refused."""
-    if isinstance(value, bool):
-        raise DTypeError(explain(where, f"{what} to be an integer", repr(value)))
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise DTypeError(explain(where, f"{what} to be an integer", repr(value))) from None
+    if type(value) is int:
+        number = value
+    else:
+        if isinstance(value, bool):
+            raise DTypeError(explain(where, f"{what} to be an integer", repr(value)))
+        try:
+            number = operator.index(value)
+        except TypeError:
+            raise DTypeError(explain(where, f"{what} to be an integer", repr(value))) from None
     if minimum is not None and number < minimum:
         raise ArgumentError(explain(where, f"{what} >= {minimum}", str(number)))
     return number
@@ -47,6 +50,8 @@ def as_number(
     Strings and tensors are refused. A number without limits may be any, as the value that a tensor is filled with: also
     a bool, an infinity or NaN; one with limits may not.
     """
+    if type(value) is float and at_least is above is at_most is below is None:
+        return value
     number = value.item() if isinstance(value, np.generic) else value
     limits = {
         sign: limit for sign, limit in zip(_WITHIN, (at_least, above, at_most, below), strict=True) if limit is not None
@@ -63,7 +68,7 @@ def as_number(
 
 def as_pair(where: str, what: str, value: Any, minimum: int) -> tuple[int, int]:
     """Return (vertical, horizontal) from one integer or two, each at least `minimum`."""
-    if isinstance(value, Iterable):
+    if type(value) is tuple or (type(value) is not int and isinstance(value, Iterable)):
         values = tuple(value)
         if len(values) != 2:
             raise ArgumentError(explain(where, f"{what} to be one integer or two", repr(value)))

@@ -37,8 +37,9 @@ def backward(
     """
     start = _starting_gradient("backward", output, gradient)
     keep = create_graph if retain_graph is None else retain_graph
-    for leaf, total in _run([(output, start)], None, keep, create_graph).items():
-        _accumulate(leaf.tensor, total, create_graph)
+    unshared: set[Any] = set()
+    for leaf, total in _run([(output, start)], None, keep, create_graph, unshared).items():
+        _accumulate(leaf.tensor, total, create_graph, leaf in unshared)
 
 
 def grad(
@@ -149,9 +150,16 @@ def _as_array(where: str, values: Any, like: Any) -> Any:
 
 
 def _run(
-    roots: list[tuple[Any, Any]], targets: set[Node | Leaf] | None, retain_graph: bool, create_graph: bool
+    roots: list[tuple[Any, Any]],
+    targets: set[Node | Leaf] | None,
+    retain_graph: bool,
+    create_graph: bool,
+    unshared: set[Any] | None = None,
 ) -> dict[Any, Any]:
-    """Send gradients from the roots down the graph; return what arrives at the targets (None: at all leaves)."""
+    """Send gradients from the roots down the graph; return what arrives at the targets (None: at all leaves).
+
+    `unshared` takes the leaves whose gradient has memory of its own that nobody else knows.
+    """
     nodes = _reachable([edge_of(output) for output, _ in roots])
     useful = _leading_to(targets, nodes) if targets is not None else None
     arriving: dict[Any, Any] = {}
@@ -177,12 +185,22 @@ def _run(
             for edge, part in zip(node.edges, _input_gradients(node, gradient, create_graph), strict=True):
                 if part is not None and edge is not None:
                     _add(arriving, edge, part)
+                    if (
+                        unshared is not None
+                        and isinstance(edge, Leaf)
+                        and (
+                            node.op.gradients_are_new or arriving[edge] is not part  # a sum has new memory, too
+                        )
+                    ):
+                        unshared.add(edge)
             if not retain_graph:
                 node.free()
         for edge, gradient in arriving.items():
             # What is left arrived at leaves, or at nodes that lead to no target.
             if isinstance(edge, Leaf) and edge.tensor is not None and (targets is None or edge in targets):
                 found[edge] = _call_hooks(edge.tensor._hooks, gradient, edge.name or "a leaf")
+                if unshared is not None and edge.tensor._hooks:
+                    unshared.discard(edge)
     return found
 
 
@@ -286,13 +304,13 @@ def _call_hooks(hooks: dict[int, Any] | None, gradient: Any, name: str) -> Any:
     return gradient
 
 
-def _accumulate(tensor: Any, gradient: Any, create_graph: bool) -> None:
-    # Copies, because the same array may also have gone to another leaf, or be a view.
+def _accumulate(tensor: Any, gradient: Any, create_graph: bool, unshared: bool = False) -> None:
+    # Otherwise a copy, because the same array may also have gone to another leaf, or be a view.
     with _accumulating:
         if create_graph:
             with enable_grad():
                 tensor.grad = gradient.copy() if tensor.grad is None else tensor.grad + gradient
         elif tensor.grad is None:
-            tensor.grad = gradient.wrap(tensor.device.xp.array(gradient.data))
+            tensor.grad = gradient if unshared else gradient.wrap(tensor.device.copy(gradient.data))
         else:
             tensor.grad = tensor.grad.detach() + gradient.detach()

@@ -58,6 +58,8 @@ class Op:
 
     backward_arrays: Any = None
     """`backward_arrays(kernels, grad, inputs, output)`: the same as `backward`, on arrays; None if there is none."""
+    gradients_are_new: ClassVar[bool] = False
+    """Each array that `backward_arrays` returns was made by it and shares no memory: a leaf may keep it uncopied."""
 
     def flops(self, input_shapes: Sequence[Shape], output_shape: Shape) -> int:
         """Return the floating-point operations of `forward`; one per output element unless stated otherwise."""

@@ -46,6 +46,14 @@ class Device:
         self.memory = memory
         self.kernels: Any = None  # chosen by the kernels floor on first use
 
+    def copy(self, array: Any) -> Any:
+        """Return a copy of an array of this device, in memory from the pool if there is one."""
+        if self.memory is None:
+            return self.xp.array(array)
+        result = self.memory.empty(array.shape, array.dtype)
+        result[...] = array
+        return result
+
     def __repr__(self) -> str:
         return f"Device({self.name!r})"
 

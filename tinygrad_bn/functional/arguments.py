@@ -14,7 +14,7 @@ def check_floating(where: str, what: str, value: Any) -> Tensor:
     """Return a floating-point tensor argument after checking that it is one."""
     if not isinstance(value, Tensor):
         raise DTypeError(explain(where, f"{what} to be a Tensor", type(value).__name__, "wrap it with tg.tensor(...)"))
-    if value.dtype.kind != "f":
+    if value.data.dtype.kind != "f":
         raise DTypeError(explain(where, f"{what} of a floating-point dtype", str(value.dtype), "use astype('float32')"))
     return value
 
@@ -23,10 +23,10 @@ def check_parameter(where: str, what: str, value: Any, shape: tuple[int, ...], d
     """Check an optional parameter: a tensor of that shape and dtype (`wider`: float32 beside float16 is fine too)."""
     if value is None:
         return
-    check_floating(where, what, value)
-    if value.shape != shape:
+    array = check_floating(where, what, value).data
+    if array.shape != shape:
         raise ShapeError(explain(where, f"{what} of shape {shape}", str(value.shape)))
-    if value.dtype != dtype and not (wider and value.dtype.itemsize > dtype.itemsize):
+    if array.dtype != dtype and not (wider and array.dtype.itemsize > dtype.itemsize):
         raise DTypeError(explain(where, f"{what} of the input's dtype {dtype}", str(value.dtype), "use astype"))
 
 
@@ -41,9 +41,10 @@ def check_devices(where: str, first: Tensor, *others: Tensor | None) -> None:
 def check_images(where: str, value: Any) -> tuple[Tensor, bool]:
     """Return images as (N, C, H, W) and whether a batch axis was added to (C, H, W)."""
     images = check_floating(where, "input", value)
-    if images.ndim == 3:
+    dimensions = images.ndim
+    if dimensions == 3:
         return images.unsqueeze(0), True
-    if images.ndim != 4:
+    if dimensions != 4:
         raise ShapeError(
             explain(where, "input of 4 dimensions (N, C, H, W), or 3 without a batch", f"shape {images.shape}")
         )

@@ -73,25 +73,21 @@ def conv2d(
     """
     x, unbatched = check_images("conv2d", input)
     _check_kernel("conv2d", weight, x)
-    window = ops.Window(
-        as_pair("conv2d", "stride", stride, 1),
-        ((0, 0), (0, 0)),
-        as_pair("conv2d", "dilation", dilation, 1),
-        as_index("conv2d", "groups", groups, 1),
-    )
-    window = ops.Window(window.stride, _padding("conv2d", padding, weight, window), window.dilation, window.groups)
-    out_channels, in_per_group, *kernel = weight.shape
-    if x.shape[1] != in_per_group * window.groups or out_channels % window.groups:
+    steps, spread = as_pair("conv2d", "stride", stride, 1), as_pair("conv2d", "dilation", dilation, 1)
+    around = _padding("conv2d", padding, weight.shape[2:], steps, spread)
+    window = ops.Window(steps, around, spread, as_index("conv2d", "groups", groups, 1))
+    (_, channels, *size), (out_channels, in_per_group, *kernel) = x.shape, weight.shape
+    if channels != in_per_group * window.groups or out_channels % window.groups:
         raise ShapeError(
             explain(
                 "conv2d",
-                f"weight (O, {x.shape[1]} / groups, KH, KW) with groups = {window.groups}, which must divide O",
+                f"weight (O, {channels} / groups, KH, KW) with groups = {window.groups}, which must divide O",
                 f"shape {weight.shape}",
             )
         )
     check_parameter("conv2d", "bias", bias, (out_channels,), x.dtype)
-    for length, k, d in zip(x.shape[2:], kernel, (0, 1), strict=True):
-        if output_length(length, k, window.stride[d], window.padding[d], window.dilation[d]) < 1:
+    for d in (0, 1):
+        if output_length(size[d], kernel[d], steps[d], around[d], spread[d]) < 1:
             raise ShapeError(
                 explain(
                     "conv2d",
@@ -180,7 +176,7 @@ def _check_kernel(where: str, weight: Any, x: Tensor) -> None:
 
 
 def _padding(
-    where: str, padding: Size | str, weight: Tensor, window: ops.Window
+    where: str, padding: Size | str, kernel: tuple[int, ...], stride: tuple[int, int], dilation: tuple[int, int]
 ) -> tuple[tuple[int, int], tuple[int, int]]:
     """Return the padding as ((top, bottom), (left, right))."""
     if not isinstance(padding, str):
@@ -190,7 +186,7 @@ def _padding(
         return (0, 0), (0, 0)
     if padding != "same":
         raise unknown_choice(where, "padding", padding, ("valid", "same"))
-    if window.stride != (1, 1):
-        raise ArgumentError(explain(where, "stride 1 with padding='same'", f"stride {window.stride}"))
-    vertical, horizontal = (window.dilation[d] * (weight.shape[2 + d] - 1) for d in (0, 1))
+    if stride != (1, 1):
+        raise ArgumentError(explain(where, "stride 1 with padding='same'", f"stride {stride}"))
+    vertical, horizontal = (dilation[d] * (kernel[d] - 1) for d in (0, 1))
     return (vertical // 2, vertical - vertical // 2), (horizontal // 2, horizontal - horizontal // 2)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 ForwardPreHook = Callable[[Any, tuple[Any, ...]], Any]
 ForwardHook = Callable[[Any, tuple[Any, ...], Any], Any]
 
+_REGISTRIES = ("_parameters", "_modules", "_buffers")
+
 
 class Module:
     """A part of a network: parameters, buffers, child modules, and a `forward` that uses them.
@@ -69,18 +71,26 @@ class Module:
         """Run the hooks and `forward`, inside the scope that bears the module's name."""
         token = enter_scope(self._scope_name)
         try:
-            for before in tuple(self._forward_pre_hooks.values()):
-                changed = before(self, args)
-                if changed is not None:
-                    args = changed if isinstance(changed, tuple) else (changed,)
+            if self._forward_pre_hooks:
+                args = self._run_pre_hooks(args)
             output = self.forward(*args, **kwargs)
-            for after in tuple(self._forward_hooks.values()):
-                changed = after(self, args, output)
-                if changed is not None:
-                    output = changed
-            return output
+            return self._run_hooks(args, output) if self._forward_hooks else output
         finally:
             leave_scope(token)
+
+    def _run_pre_hooks(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        for hook in tuple(self._forward_pre_hooks.values()):
+            changed = hook(self, args)
+            if changed is not None:
+                args = changed if isinstance(changed, tuple) else (changed,)
+        return args
+
+    def _run_hooks(self, args: tuple[Any, ...], output: Any) -> Any:
+        for hook in tuple(self._forward_hooks.values()):
+            changed = hook(self, args, output)
+            if changed is not None:
+                output = changed
+        return output
 
     # Registration
 
@@ -106,9 +116,10 @@ class Module:
 
     def __getattr__(self, name: str) -> Any:
         # Python asks here only for what is no ordinary attribute.
-        registry = self._registry_of(name)
-        if registry is not None:
-            return registry[name]
+        own = self.__dict__
+        for key in _REGISTRIES:
+            if key in own and name in own[key]:
+                return own[key][name]
         hint = "" if "_modules" in self.__dict__ else " (super().__init__() has not been called)"
         raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}{hint}")
 
@@ -183,7 +194,7 @@ class Module:
         return result
 
     def _registry_of(self, name: str) -> dict[str, Any] | None:
-        for key in ("_parameters", "_buffers", "_modules"):
+        for key in _REGISTRIES:
             registry: dict[str, Any] = self.__dict__.get(key, {})
             if name in registry:
                 return registry

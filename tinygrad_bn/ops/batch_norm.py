@@ -28,6 +28,7 @@ class BatchNorm(FusedOp):
     """
 
     name = "batch_norm"
+    gradients_are_new = True
 
     def __init__(self, eps: float) -> None:
         self.eps = eps
@@ -58,6 +59,7 @@ class BatchNormEval(FusedOp):
     """Evaluation: normalise x with given statistics (the running averages), which are constants."""
 
     name = "batch_norm_eval"
+    gradients_are_new = True
 
     def __init__(self, eps: float) -> None:
         self.eps = eps
@@ -105,6 +107,6 @@ def cast_gradients(gradients: tuple[Any, Any, Any], weight: Any, bias: Any) -> t
     grad_x, grad_weight, grad_bias = gradients
     return (
         grad_x,
-        None if weight is None else grad_weight.astype(weight.dtype),
-        None if bias is None else grad_bias.astype(bias.dtype),
+        None if weight is None else grad_weight.astype(weight.dtype, copy=False),
+        None if bias is None else grad_bias.astype(bias.dtype, copy=False),
     )

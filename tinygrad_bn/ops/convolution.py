@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..autograd import Op, apply
 
@@ -13,19 +12,13 @@ Pair = tuple[int, int]
 Shape = tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class Window:
+class Window(NamedTuple):
     """How a kernel moves over an image; pairs are (vertical, horizontal), padding ((top, bottom), (left, right))."""
 
     stride: Pair = (1, 1)
     padding: tuple[Pair, Pair] = ((0, 0), (0, 0))
     dilation: Pair = (1, 1)
     groups: int = 1
-
-    @property
-    def arguments(self) -> tuple[Any, ...]:
-        """The fields, in the order that the kernels take them."""
-        return self.stride, self.padding, self.dilation, self.groups
 
 
 class _Convolution(Op):
@@ -40,10 +33,11 @@ class Conv2d(_Convolution):
     """Correlate x (N, C, H, W) with weight (O, C/groups, KH, KW) and add bias (O,) if there is one."""
 
     name = "conv2d"
+    gradients_are_new = True
 
     def forward(self, kernels: Any, x: Any, weight: Any, bias: Any) -> Any:
         self.input_size, self.kernel = x.shape[2:], weight.shape[2:]
-        return kernels.conv2d(x, weight, bias, *self.window.arguments)
+        return kernels.conv2d(x, weight, bias, *self.window)
 
     def backward(self, grad: Any, inputs: Sequence[Any], output: Any) -> Sequence[Any]:
         x, weight, _ = inputs
@@ -51,6 +45,14 @@ class Conv2d(_Convolution):
             apply(Conv2dInputGrad(self.window, self.input_size), grad, weight) if self.needs[0] else None,
             apply(Conv2dWeightGrad(self.window, self.kernel), x, grad) if self.needs[1] else None,
             grad.sum(axis=(0, 2, 3)) if self.needs[2] else None,
+        )
+
+    def backward_arrays(self, kernels: Any, grad: Any, inputs: Sequence[Any], output: Any) -> Sequence[Any]:
+        x, weight, _ = inputs
+        return (
+            kernels.conv2d_input_grad(grad, weight, self.input_size, *self.window) if self.needs[0] else None,
+            kernels.conv2d_weight_grad(x, grad, self.kernel, *self.window) if self.needs[1] else None,
+            kernels.sum(grad, (0, 2, 3), False) if self.needs[2] else None,
         )
 
     def flops(self, input_shapes: Sequence[Shape], output_shape: Shape) -> int:
@@ -68,7 +70,7 @@ class Conv2dInputGrad(_Convolution):
 
     def forward(self, kernels: Any, grad: Any, weight: Any) -> Any:
         self.kernel = weight.shape[2:]
-        return kernels.conv2d_input_grad(grad, weight, self.input_size, *self.window.arguments)
+        return kernels.conv2d_input_grad(grad, weight, self.input_size, *self.window)
 
     def backward(self, grad: Any, inputs: Sequence[Any], output: Any) -> Sequence[Any]:
         below, weight = inputs
@@ -92,7 +94,7 @@ class Conv2dWeightGrad(_Convolution):
 
     def forward(self, kernels: Any, x: Any, grad: Any) -> Any:
         self.input_size = x.shape[2:]
-        return kernels.conv2d_weight_grad(x, grad, self.kernel, *self.window.arguments)
+        return kernels.conv2d_weight_grad(x, grad, self.kernel, *self.window)
 
     def backward(self, grad: Any, inputs: Sequence[Any], output: Any) -> Sequence[Any]:
         x, below = inputs

@@ -36,6 +36,7 @@ class Linear(FusedOp):
     """x @ weight^T + bias for x (..., in), weight (out, in) and, optionally, bias (out,)."""
 
     name = "linear"
+    gradients_are_new = True
 
     def forward(self, kernels: Any, x: Any, weight: Any, bias: Any) -> Any:
         result = kernels.matmul(_rows(x), weight.T)

@@ -27,6 +27,7 @@ class _Pair(FusedOp):
     """
 
     normalization: ClassVar[type[BatchNorm | BatchNormEval]]
+    gradients_are_new = True
 
     def __init__(self, eps: float, order: str, activation: str, parameters: dict[str, Any]) -> None:
         self.eps = eps

@@ -61,6 +61,9 @@ class MaxPool2d(_Pooling):
     def backward(self, grad: Any, inputs: Sequence[Any], output: Any) -> Sequence[Any]:
         return (apply(MaxPool2dScatter(self.window, self.input_size), grad, grad.wrap(self.kept)),)
 
+    def backward_arrays(self, kernels: Any, grad: Any, inputs: Sequence[Any], output: Any) -> Sequence[Any]:
+        return (kernels.max_pool2d_scatter(grad, self.kept, self.input_size, *self.window.arguments),)
+
 
 class MaxPool2dScatter(_Pooling):
     """Give each window's value to the input element that was its maximum: the derivative of MaxPool2d."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -203,6 +204,7 @@ def _in_shape_of(x: Any, run: Any) -> Any:
     return run.reshape(batch, height, width, channels).transpose(0, 3, 1, 2)
 
 
+@lru_cache(maxsize=512)
 def _widths(total: int, channels: int) -> tuple[int, int]:
     """Return the widths of a tile and of a block for `total` values: whole rows and, of few channels, whole vectors."""
     step = math.lcm(channels, _LANES)

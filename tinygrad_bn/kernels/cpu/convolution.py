@@ -32,7 +32,10 @@ class ConvolutionOverrides(DirectConvolution, WinogradConvolution, DepthwiseOver
         if _covered(x, weight) and (bias is None or bias.dtype == x.dtype):
             if groups == 1:
                 kernel = weight.shape[2:]
-                size = tuple(output_length(x.shape[2 + d], kernel[d], 1, padding[d], 1) for d in (0, 1))
+                size = (
+                    output_length(x.shape[2], kernel[0], 1, padding[0], 1),
+                    output_length(x.shape[3], kernel[1], 1, padding[1], 1),
+                )
                 tile = winograd_tile(self.algorithm, kernel, stride, dilation, weight.shape[:2], len(x), size)
                 if tile:
                     return self.winograd_conv2d(x, weight, bias, padding, tile)

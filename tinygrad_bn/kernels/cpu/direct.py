@@ -26,7 +26,7 @@ from .direct_kernels import (
 )
 from .gemm import gemm_address
 from .launch import launch, number_of_parts
-from .layout import images_of
+from .layout import SCALARS, images_of
 from .panels import packed
 from .tile import VECTOR_BYTES
 
@@ -81,7 +81,7 @@ class DirectConvolution(Kernels):
         shape = (*kernel, channels, out_channels)
         size = math.prod(shape)
         nanoseconds = 2.0 * size * batch * out_height * out_width / _FLOPS_PER_NANOSECOND
-        gemm = gemm_address(x.dtype.name)
+        gemm = gemm_address(SCALARS[x.dtype])
         steps = (*stride, *dilation)
         if channels < _FEW_CHANNELS:
             parts = number_of_parts(batch, nanoseconds)
@@ -130,7 +130,7 @@ class DirectConvolution(Kernels):
         out_channels = weight.shape[1 if how else 0]
         out = empty((batch, *out_size, out_channels), x.dtype)
         bias = np.empty(0, x.dtype) if bias is None else np.ascontiguousarray(bias)
-        gemm = gemm_address(x.dtype.name)
+        gemm = gemm_address(SCALARS[x.dtype])
         top, left = padding[0][0], padding[1][0]
         nanoseconds = 2.0 * out.size * channels * kernel[0] * kernel[1] / _FLOPS_PER_NANOSECOND
         if channels < _FEW_CHANNELS:
@@ -166,7 +166,7 @@ class DirectConvolution(Kernels):
         parts = number_of_parts(batch, 2.0 * grad.size * channels * kernel[0] * kernel[1] / _FLOPS_PER_NANOSECOND)
         canvases = empty((parts, height, width, channels), grad.dtype)
         out = empty((batch, *input_size, channels), grad.dtype)
-        gemm = gemm_address(grad.dtype.name)
+        gemm = gemm_address(SCALARS[grad.dtype])
         launch(spread_rows, batch, parts, gemm, grad, panels, out, canvases, top, left, (*stride, *dilation))
         return out.transpose(0, 3, 1, 2)
 

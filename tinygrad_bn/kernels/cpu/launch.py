@@ -1,7 +1,7 @@
 """Sharing a kernel's work among a team of threads.
 
 The threads are ordinary Python threads that live as long as the process and spend it inside compiled code, without the
-interpreter lock: they look at a piece of memory, the noticeboard, for work, for a fraction of a millisecond, and only
+interpreter lock: they look at a piece of memory, the noticeboard, for work, for some milliseconds, and only
 then go to sleep. To put up a notice takes a microsecond, where waking a sleeping thread takes fifty and more; the
 operations of a training step follow each other faster than that.
 
@@ -31,8 +31,15 @@ _WORTH_SHARING = 15_000.0
 _PARTS_PER_THREAD = 4
 """More parts than threads, so that a thread whose core is taken away for a while holds nobody up."""
 
-_LOOKS = 8_000
-"""How often a thread looks at the noticeboard before it goes to sleep: some hundred microseconds."""
+_LOOKS = 100_000
+"""How often a thread looks at the noticeboard before it goes to sleep: some milliseconds.
+
+To go to sleep it needs the interpreter lock, so that in the pauses between the kernels of a training step it would
+get in the caller's way.
+"""
+
+_PATIENCE = 8_000
+"""How often the caller looks whether the others are done before it offers them its core."""
 
 
 def number_of_parts(count: int, nanoseconds: float, most: int | None = None) -> int:
@@ -111,7 +118,7 @@ def _await(address: int, value: int) -> None:
     while atomic_load(address) != value:
         pause()
         looks += 1
-        if looks > _LOOKS:
+        if looks > _PATIENCE:
             give_way()
 
 

@@ -6,7 +6,10 @@ from typing import Any
 
 import numpy as np
 
-FLOATS = (np.dtype("float32"), np.dtype("float64"))
+SCALARS = {np.dtype("float32"): "float32", np.dtype("float64"): "float64"}
+"""Names of dtypes; `dtype.name` puts them together anew each time."""
+
+FLOATS = tuple(SCALARS)
 
 
 def rows_of(x: Any) -> Any:

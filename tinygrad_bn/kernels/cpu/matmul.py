@@ -8,7 +8,7 @@ from ..reference import Kernels
 from .compiler import compiled
 from .gemm import call_gemm, gemm_address
 from .launch import launch, number_of_parts
-from .layout import FLOATS
+from .layout import FLOATS, SCALARS
 from .panels import packed
 from .tile import VECTOR_BYTES
 
@@ -85,7 +85,7 @@ class MatmulOverrides(Kernels):
             multiply,
             panels,
             parts,
-            gemm_address(a.dtype.name),
+            gemm_address(SCALARS[a.dtype]),
             rows,
             columns,
             depth,

@@ -10,7 +10,7 @@ from typing import Any
 from ...backend import Device
 from .compiler import compiled
 from .launch import launch, number_of_parts
-from .layout import behaved
+from .layout import SCALARS, behaved
 from .tile import VECTOR_BYTES
 from .transposition import call_transpose, transpose_address
 from .vectors import first_lanes, load, store
@@ -66,7 +66,7 @@ def packed(device: Device, matrix: Any) -> Any:
     panels = device.memory.empty((-(-columns // width), depth, width), matrix.dtype)
     parts = number_of_parts(len(panels), panels.size * _NANOSECONDS_PER_VALUE)
     if matrix.strides[0] == size:
-        transpose = transpose_address(matrix.dtype.name)
+        transpose = transpose_address(SCALARS[matrix.dtype])
         place, distance = matrix.ctypes.data, matrix.strides[1]
         launch(pack_columns, len(panels), parts, transpose, place, distance, columns, panels)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from ...backend import get_num_threads
 from ..reference import Kernels
 from .gemm import gemm_address
 from .launch import launch, number_of_parts
-from .layout import images_of
+from .layout import SCALARS, images_of
 from .tile import VECTOR_BYTES
 from .transposition import transpose_address
 from .winograd_kernels import (
@@ -60,7 +61,7 @@ class WinogradConvolution(Kernels):
     def winograd_weight_grad(self, x: Any, grad: Any, padding: Padding, tile: int) -> Any:
         """As `conv2d_weight_grad`."""
         x, grad = images_of(x), images_of(grad)
-        dtype, scalar, size = x.dtype, x.dtype.name, x.itemsize
+        dtype, scalar, size = x.dtype, SCALARS[x.dtype], x.itemsize
         channels, out_channels = x.shape[3], grad.shape[3]
         cut, grad_cut = _cuts(x.shape, grad.shape, (padding[0][0], padding[1][0]), size, tile)
         side = tile + 2
@@ -108,7 +109,7 @@ class WinogradConvolution(Kernels):
 
     def _winograd(self, x: Any, weight: Any, turned: bool, bias: Any, offset: Pair, out_size: Pair, tile: int) -> Any:
         """Correlate x (N, H, W, C) with the weight as it is or turned; returns (N, O, *out_size)."""
-        dtype, scalar, size = x.dtype, x.dtype.name, x.itemsize
+        dtype, scalar, size = x.dtype, SCALARS[x.dtype], x.itemsize
         weight = np.ascontiguousarray(weight)
         channels, out_channels = x.shape[3], weight.shape[1 if turned else 0]
         out = self._empty((len(x), *out_size, out_channels), dtype)
@@ -175,6 +176,7 @@ class WinogradConvolution(Kernels):
         return self.device.memory.empty(shape, dtype)
 
 
+@lru_cache(maxsize=512)
 def _cuts(shape: tuple[int, ...], out_shape: tuple[int, ...], offset: Pair, size: int, tile: int) -> tuple[Cut, Cut]:
     """Return how the images (N, H, W, C), and how the outputs are cut into tiles."""
     down, across = -(-out_shape[1] // tile), -(-out_shape[2] // tile)
@@ -184,6 +186,7 @@ def _cuts(shape: tuple[int, ...], out_shape: tuple[int, ...], offset: Pair, size
     )
 
 
+@lru_cache(maxsize=512)
 def _taps(shape: Weights) -> Matrices:
     """Return room for the taps of as many input channels as a vector has lanes."""
     return place_matrices(3, shape.width // 2, shape.width * shape.size)

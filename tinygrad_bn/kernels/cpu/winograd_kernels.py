@@ -13,6 +13,7 @@ each part, and starts with room for the taps of as many input channels as a vect
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from .compiler import compiled, compiled_part
@@ -57,6 +58,7 @@ def row_distance(columns: int, size: int) -> int:
     return (lines | 1 if lines >= _MANY_LINES else lines) * _LINE
 
 
+@lru_cache(maxsize=512)
 def place_matrices(side: int, rows: int, row: int) -> Matrices:
     """Return where matrices lie that have rows at the distance `row`."""
     matrix = (rows * row // _LINE | 1) * _LINE

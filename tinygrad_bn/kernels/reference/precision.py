@@ -20,10 +20,10 @@ def in_float32(kernel: _Kernel) -> _Kernel:
 
     @wraps(kernel)
     def widened(self: Any, *inputs: Any) -> Any:
-        dtypes = {value.dtype for value in inputs if getattr(value, "dtype", _NONE).kind == "f"}
-        if dtypes != {_HALF}:
+        dtypes = [getattr(value, "dtype", _NONE) for value in inputs]
+        if _HALF not in dtypes or any(dtype.kind == "f" and dtype != _HALF for dtype in dtypes):
             return kernel(self, *inputs)
-        wide = (value.astype("float32") if getattr(value, "dtype", _NONE) == _HALF else value for value in inputs)
+        wide = (value.astype("float32") if d == _HALF else value for value, d in zip(inputs, dtypes, strict=True))
         result = kernel(self, *wide)
         return tuple(map(_narrow, result)) if isinstance(result, tuple) else _narrow(result)
 
