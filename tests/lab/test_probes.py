@@ -23,27 +23,35 @@ def small_cnn(order: str, activation: str) -> nn.Module:
     return model.eval()
 
 
+BATCHES = np.split(IMAGES, [7, 40, 41])
+
+
 def whole_outputs(model: nn.Module, place: str) -> list[np.ndarray]:
-    """The outputs of all activations, or of all blocks, for all images at once."""
+    """The outputs of all activations, or of all blocks, for all images.
+
+    They are computed in the batches that the probe sees: the algorithm of a convolution, and so the last digits of its
+    output, depends on the size of the batch.
+    """
     blocks = [module for module in model.modules() if isinstance(module, nn.ConvBlock | nn.LinearBlock)]
-    outputs: list[np.ndarray] = []
+    outputs: list[list[np.ndarray]] = [[] for _ in blocks]
     handles = [
         (block.act if place == ACTIVATION_OUTPUT else block).register_forward_hook(
-            lambda module, arguments, output: outputs.append(np.array(output.numpy(), dtype=np.float64))
+            lambda module, arguments, output, parts=parts: parts.append(np.array(output.numpy(), dtype=np.float64))
         )
-        for block in blocks
+        for block, parts in zip(blocks, outputs, strict=True)
     ]
     with tg.no_grad():
-        model(tg.tensor(IMAGES))
+        for batch in BATCHES:
+            model(tg.tensor(batch))
     for handle in handles:
         handle.remove()
-    return outputs
+    return [np.concatenate(parts) for parts in outputs]
 
 
 def probe_in_batches(model: nn.Module, activation: str) -> dict[str, np.ndarray]:
     probe = ModelProbe(model, activation)
     with probe.watching(), tg.no_grad():
-        for batch in np.split(IMAGES, [7, 40, 41]):
+        for batch in BATCHES:
             model(tg.tensor(batch))
     return probe.arrays()
 

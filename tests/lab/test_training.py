@@ -11,6 +11,7 @@ import pytest
 
 import tinygrad_bn as tg
 from tinygrad_bn import data, interop
+from tinygrad_bn.backend import threads
 from tinygrad_bn.errors import ShapeError
 from tinygrad_bn.lab import RunConfig, train
 from tinygrad_bn.lab.executor import attempt, execute
@@ -37,7 +38,8 @@ def test_the_same_config_gives_the_same_numbers_bit_for_bit() -> None:
     assert numbers(train(dataclasses.replace(TINY, seed=1)).metrics) != numbers(first.metrics)
 
 
-def test_a_worker_process_gives_the_numbers_of_this_one(tmp_path: Path) -> None:
+def test_a_worker_process_gives_the_numbers_of_this_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "_number", 1)  # as in a worker: sums are cut up for the threads that there are
     other = dataclasses.replace(TINY, order="convention")
     ended: list[RunConfig] = []
     execute(tmp_path, [TINY, other], 2, lambda running: None, ended.append)

@@ -22,6 +22,8 @@ from typing import Any
 import numba
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 from numba.core.ccallback import CFunc
+from numba.core.compiler import Flags, compile_internal
+from numba.core.cpu_options import FastMathOptions
 from numba.core.sigutils import normalize_signature
 
 CACHE_VARIABLE = "TINYGRAD_BN_CACHE"
@@ -50,14 +52,41 @@ def compiled_entry(function: Callable[..., Any], kernel: Any) -> Any:
     return dispatcher
 
 
+def compile_into(context: Any, kernel: Any, signature: Any) -> Any:
+    """Add a kernel's code to what is being compiled, rather than compile it by itself first; return its description."""
+    flags = Flags()
+    flags.nrt = flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = flags.forceinline = True
+    flags.error_model, flags.fastmath = _OPTIONS["error_model"], FastMathOptions(_OPTIONS["fastmath"])
+    made = compile_internal(
+        context.typing_context,
+        context,
+        context.active_code_library,
+        kernel.py_func,
+        signature.args,
+        signature.return_type,
+        flags,
+        {},
+    )
+    return made.fndesc
+
+
 def compiled_part(function: Callable[..., Any]) -> Any:
     """Make a function that is compiled into every kernel that calls it."""
-    return numba.njit(nogil=True, **_OPTIONS)(function)
+    return numba.njit(nogil=True, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(
+        function
+    )
 
 
 def compiled_as_written(function: Callable[..., Any]) -> Any:
     """Make a part like `compiled_part` whose sums are not reordered: their rounding is what the formula lives on."""
-    return numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz"})(function)
+    return numba.njit(
+        nogil=True,
+        forceinline=True,
+        no_cpython_wrapper=True,
+        no_cfunc_wrapper=True,
+        error_model="numpy",
+        fastmath={"contract", "nsz"},
+    )(function)
 
 
 def compiled_address(signature: Any, function: Callable[..., Any], variant: str) -> int:
@@ -70,14 +99,14 @@ def compiled_address(signature: Any, function: Callable[..., Any], variant: str)
         function: what to compile.
         variant: tells functions of one name apart that close over different values.
     """
-    made = CFunc(function, normalize_signature(signature), {}, _OPTIONS)
+    made: Any = CFunc(function, normalize_signature(signature), {}, _OPTIONS)
     made._cache = _KernelCache(function, variant)
     made.compile()
     _addressed.append(made)
     return int(made.address)
 
 
-_addressed: list[CFunc] = []  # their machine code lives as long as they do
+_addressed: list[Any] = []  # their machine code lives as long as they do
 
 
 @cache
@@ -100,7 +129,7 @@ def _user_cache_folder() -> Path:
     return base / "tinygrad_bn"
 
 
-class _Locator(_CacheLocator):  # type: ignore[misc]
+class _Locator(_CacheLocator):
     """Tells Numba's cache the folder, whose name stands for the state of the sources."""
 
     def __init__(self, line: int) -> None:
@@ -124,13 +153,13 @@ class _CacheImpl(CompileResultCacheImpl):
     _locator_classes = (_Locator,)
 
 
-class _KernelCache(FunctionCache):  # type: ignore[misc]
+class _KernelCache(FunctionCache):
     """Numba's cache of one function, behind the folder's lock, and forgiving."""
 
     _impl_class = _CacheImpl
 
     def __init__(self, function: Any, variant: str = "") -> None:
-        super().__init__(function)  # type: ignore[no-untyped-call]
+        super().__init__(function)
         self._variant = variant
 
     def _index_key(self, sig: Any, codegen: Any) -> Any:
@@ -149,7 +178,7 @@ class _KernelCache(FunctionCache):  # type: ignore[misc]
     def _load(self, sig: Any, target_context: Any) -> Any:
         with _problems_warned():
             try:
-                return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+                return super().load_overload(sig, target_context)
             except Exception:
                 with contextlib.suppress(OSError):
                     self.flush()  # the next process finds an empty index in the place of a broken one
@@ -159,7 +188,7 @@ class _KernelCache(FunctionCache):  # type: ignore[misc]
     def save_overload(self, sig: Any, data: Any) -> None:
         try:
             with _problems_warned():
-                super().save_overload(sig, data)  # type: ignore[no-untyped-call]
+                super().save_overload(sig, data)
         finally:
             _compiling.end()
 

@@ -85,7 +85,7 @@ def _addresses(name: str, dtype: Any, normalized: bool, from_output: bool) -> tu
         ]
     else:
         functions = [(_value(value, dtype.type), 2), (_gradient(slope, dtype.type), 3)]
-    run = types.CPointer(from_dtype(dtype))  # type: ignore[no-untyped-call]
+    run = types.CPointer(from_dtype(dtype))
     size, number = types.int64, types.float64
     first, second = (
         compiled_address(types.void(size, *[run] * arrays, number, number), function, f"{name} {dtype.name}")

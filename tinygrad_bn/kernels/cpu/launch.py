@@ -23,7 +23,7 @@ from numba.extending import intrinsic
 
 from ...backend import get_num_threads
 from .atomics import atomic_add, atomic_load, atomic_store, call_part, give_way, pause
-from .compiler import compiled, compiled_entry
+from .compiler import compile_into, compiled, compiled_entry
 
 _WORTH_SHARING = 15_000.0
 """Nanoseconds of work below which sharing costs more than it saves."""
@@ -190,12 +190,9 @@ if hasattr(os, "register_at_fork"):
 def _make_entry(kernel: Any) -> Any:
     """Return the compiled function that shares a kernel's work, and remember it."""
 
-    def run_part(part: int, first: int, last: int, arguments: Any) -> None:
-        kernel(part, first, last, *arguments)
-
     def put_down(typing_context: Any, arguments: Any) -> Any:
         """Put the arguments into memory; return the address of a function that finds them there, and theirs."""
-        part_signature = types.void(types.int64, types.int64, types.int64, arguments)
+        part_signature = types.void(types.int64, types.int64, types.int64, *arguments)
 
         def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             integer = ir.IntType(64)
@@ -203,12 +200,11 @@ def _make_entry(kernel: Any) -> Any:
             function = ir.Function(builder.module, kind, f"unpack_{kernel.__name__}")
             function.linkage = "internal"
             inside = ir.IRBuilder(function.append_basic_block())
-            part, first, last, block = function.args
+            *piece, block = function.args
             unpacked = inside.load(inside.inttoptr(block, values[0].type.as_pointer()))
-            compiled_part = context.compile_subroutine(builder, run_part, part_signature)
-            context.call_internal_no_propagate(
-                inside, compiled_part.fndesc, part_signature, [part, first, last, unpacked]
-            )
+            description = compile_into(context, kernel, part_signature)
+            operands = [*piece, *cgutils.unpack_tuple(inside, unpacked)]
+            context.call_internal_no_propagate(inside, description, part_signature, operands)
             inside.ret_void()
             block = builder.ptrtoint(cgutils.alloca_once_value(builder, values[0]), integer)
             return context.make_tuple(builder, signature.return_type, [builder.ptrtoint(function, integer), block])
@@ -218,11 +214,11 @@ def _make_entry(kernel: Any) -> Any:
     put_down_arguments: Any = intrinsic(put_down)
 
     def entry(board: int, count: int, parts: int, arguments: Any) -> None:
+        function, block = put_down_arguments(arguments)
         if board == 0:
             for part in range(parts):
-                kernel(part, count * part // parts, count * (part + 1) // parts, *arguments)
+                call_part(function, part, count * part // parts, count * (part + 1) // parts, block)
         else:
-            function, block = put_down_arguments(arguments)
             _share(board, function, block, count, parts)
 
     kernel.entry = compiled_entry(entry, kernel)

@@ -24,8 +24,8 @@ def _stretch(typing_context: Any, array: Any, start: Any, end: Any) -> Any:
         context.populate_array(
             part,
             data=builder.gep(whole.data, [start]),
-            shape=cgutils.pack_array(builder, [size]),  # type: ignore[no-untyped-call]
-            strides=cgutils.pack_array(builder, [whole.itemsize]),  # type: ignore[no-untyped-call]
+            shape=cgutils.pack_array(builder, [size]),
+            strides=cgutils.pack_array(builder, [whole.itemsize]),
             itemsize=whole.itemsize,
             meminfo=None,
         )

@@ -118,8 +118,8 @@ def _part_of(typing_context: Any, like: Any, object_address: Any, first: Any, la
         context.populate_array(
             data,
             data=builder.gep(address, [first]),
-            shape=cgutils.pack_array(builder, [builder.sub(last, first)]),  # type: ignore[no-untyped-call]
-            strides=cgutils.pack_array(builder, [itemsize]),  # type: ignore[no-untyped-call]
+            shape=cgutils.pack_array(builder, [builder.sub(last, first)]),
+            strides=cgutils.pack_array(builder, [itemsize]),
             itemsize=itemsize,
             meminfo=None,
         )

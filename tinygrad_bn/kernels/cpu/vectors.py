@@ -34,7 +34,7 @@ class _Vector(types.Type):
 class _VectorModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Any) -> None:
         element = _BIT if kind.scalar == types.boolean else manager.lookup(kind.scalar).get_value_type()
-        super().__init__(manager, kind, ir.VectorType(element, kind.lanes))  # type: ignore[no-untyped-call]
+        super().__init__(manager, kind, ir.VectorType(element, kind.lanes))
 
 
 def _first_lanes(typing_context: Any, array: Any, count: Any) -> Any:
@@ -186,7 +186,7 @@ def _call(builder: Any, operation: str, vector: Any, arguments: Any, result: Any
 
 
 def _declared(builder: Any, kind: Any, name: str) -> Any:
-    return cgutils.get_or_insert_function(builder.module, kind, name)  # type: ignore[no-untyped-call]
+    return cgutils.get_or_insert_function(builder.module, kind, name)
 
 
 def _spread(builder: Any, element: Any, lanes: int) -> Any:
