@@ -275,10 +275,9 @@ TINY = Network(
     "small_cnn",
     {"image_size": 8, "width": 8},
     (1, 8, 8),
-    batch=4,
     peers=ALL_PEERS,
 )
-"""Loads a framework's code before memory is measured."""
+"""Loads a framework's code before memory is measured; of the usual batch, on which the choice of algorithms depends."""
 
 
 def convolution_shapes() -> list[Operation]:

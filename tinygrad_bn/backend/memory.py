@@ -26,7 +26,7 @@ _Blocks = list[tuple[Array, int]]
 
 
 class BufferPool:
-    """Blocks of host memory by size; sizes are rounded up by at most an eighth, so that similar ones share a block.
+    """Blocks of host memory by size; sizes are rounded up by at most a 32nd, so that similar ones share a block.
 
     Args:
         smallest: arrays of fewer bytes are left to NumPy, which is quick with them.
@@ -50,6 +50,21 @@ class BufferPool:
             blocks = self._blocks.setdefault(size, [])
             block, offset = _first_with(blocks, _UNLENT) or self._take(size, blocks)
             return np.ndarray(shape, dtype, buffer=block, offset=offset)
+
+    def workspace(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        """Return an array as `empty` does, for memory that is given back within the same operation.
+
+        It may be the beginning of a much larger block: what is lent that briefly keeps it from nobody.
+        """
+        dtype = np.dtype(dtype)
+        least = math.prod(shape) * dtype.itemsize
+        if least < self._smallest:
+            return np.empty(shape, dtype)
+        with self._lock:
+            for size in sorted(self._blocks):
+                if size >= least and (found := _first_with(self._blocks[size], _UNLENT)):
+                    return np.ndarray(shape, dtype, buffer=found[0], offset=found[1])
+        return self.empty(shape, dtype)
 
     def zeros(self, shape: tuple[int, ...], dtype: Any) -> Array:
         """Return an array of zeros."""
@@ -91,8 +106,8 @@ class BufferPool:
 
 
 def _rounded(size: int) -> int:
-    """Return the size in steps of an eighth of the power of two below it."""
-    step = 1 << max(size.bit_length() - 4, 0)
+    """Return the size in steps of a 32nd of the power of two below it."""
+    step = 1 << max(size.bit_length() - 6, 0)
     return -(-size // step) * step
 
 

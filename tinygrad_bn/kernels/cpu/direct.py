@@ -25,7 +25,7 @@ from .direct_kernels import (
     weight_grad_slabs,
 )
 from .gemm import gemm_address
-from .launch import launch, number_of_parts
+from .launch import launch, launch_seated, number_of_parts, number_of_seats
 from .layout import SCALARS, images_of
 from .panels import packed
 from .tile import VECTOR_BYTES
@@ -75,7 +75,7 @@ class DirectConvolution(Kernels):
             # places, so that the result (C, O) comes out as (O, C).
             together = _images_together(x.shape[0], x.shape[1] * x.shape[2])
             grad, x = (a.reshape(together, 1, -1, a.shape[3]) for a in (x, grad))
-        empty = self.device.memory.empty
+        memory = self.device.memory
         batch, out_height, out_width, out_channels = grad.shape
         channels = x.shape[3]
         shape = (*kernel, channels, out_channels)
@@ -85,29 +85,35 @@ class DirectConvolution(Kernels):
         steps = (*stride, *dilation)
         if channels < _FEW_CHANNELS:
             parts = number_of_parts(batch, nanoseconds)
-            partial = empty((parts, *shape), x.dtype)
+            partial = memory.workspace((parts, *shape), x.dtype)
             slabs = self._slabs_by_value(parts, kernel, channels, out_height, out_width, x.dtype)
             places = (*kernel, padding[0][0], padding[1][0], *steps)
             launch(weight_grad_few_channels, batch, parts, gemm, x, grad, partial, slabs, places)
         elif out_width >= _SHORT_ROW_TO_SUM and size * x.itemsize <= _PARTIAL_BYTES:
             parts = number_of_parts(batch, nanoseconds, most=get_num_threads())
-            partial = empty((parts, *shape), x.dtype)
+            partial = (memory.empty if parts == 1 else memory.workspace)((parts, *shape), x.dtype)
             canvases = self._canvases(parts, x, (out_height, out_width), kernel, stride, padding, dilation)
             top, left = padding[0][0], padding[1][0]
             launch(weight_grad_rows, batch, parts, gemm, x, grad, partial, canvases, top, left, steps)
         else:
-            partial = empty((1, *shape), x.dtype)
+            partial = memory.empty((1, *shape), x.dtype)
             # Patches are copied anew for every range of columns: few ranges, but enough pieces to share evenly.
             columns = max(_PIECE_COLUMNS, -(-out_channels // (2 * _PIECE_COLUMNS)) * _PIECE_COLUMNS)
             pieces = kernel[0] * kernel[1] * -(-out_channels // columns)
             parts = number_of_parts(pieces, nanoseconds)
-            slabs = empty((parts, min(_SLAB_PIXELS, batch * out_height * out_width), channels), x.dtype)
+            seats = number_of_seats(parts)
+            pixels = min(_SLAB_PIXELS, batch * out_height * out_width)
+            slabs = memory.workspace((seats, pixels, channels), x.dtype)
             top, left = padding[0][0], padding[1][0]
-            launch(weight_grad_slabs, pieces, parts, gemm, x, grad, partial[0], slabs, top, left, steps, columns)
+            launch_seated(
+                weight_grad_slabs, pieces, parts, seats, gemm, x, grad, partial[0], slabs, top, left, steps, columns
+            )
         if pointwise:
-            total = partial[0] if len(partial) == 1 else np.add.reduce(partial, axis=0, out=empty(shape, x.dtype))
+            total = (
+                partial[0] if len(partial) == 1 else np.add.reduce(partial, axis=0, out=memory.empty(shape, x.dtype))
+            )
             return total.reshape(channels, out_channels, 1, 1)
-        result = empty((out_channels, channels, *kernel), x.dtype)
+        result = memory.empty((out_channels, channels, *kernel), x.dtype)
         launch(unpack_weight_grad, out_channels, number_of_parts(out_channels, partial.size), partial, result)
         return result
 
@@ -135,22 +141,28 @@ class DirectConvolution(Kernels):
         nanoseconds = 2.0 * out.size * channels * kernel[0] * kernel[1] / _FLOPS_PER_NANOSECOND
         if channels < _FEW_CHANNELS:
             parts = number_of_parts(batch, nanoseconds)
-            slabs = self._slabs_by_value(parts, kernel, channels, *out_size, x.dtype)
+            seats = number_of_seats(parts)
+            slabs = self._slabs_by_value(seats, kernel, channels, *out_size, x.dtype)
             places = (*kernel, top, left, *stride, *dilation)
-            launch(correlate_few_channels, batch, parts, gemm, x, panels, bias, out, slabs, places)
+            launch_seated(correlate_few_channels, batch, parts, seats, gemm, x, panels, bias, out, slabs, places)
         elif out_size[1] >= _SHORT_ROW and kernel != (1, 1) and batch > 1:
             parts = number_of_parts(batch, nanoseconds)
-            canvases = self._canvases(parts, x, out_size, kernel, stride, padding, dilation)
-            launch(correlate_rows, batch, parts, gemm, x, panels, bias, out, canvases, top, left, (*stride, *dilation))
+            seats = number_of_seats(parts)
+            canvases = self._canvases(seats, x, out_size, kernel, stride, padding, dilation)
+            steps = (*stride, *dilation)
+            launch_seated(correlate_rows, batch, parts, seats, gemm, x, panels, bias, out, canvases, top, left, steps)
         else:
             total = batch * out_size[0] * out_size[1]
             across = kernel[1] if kernel[1] * channels <= _SLAB_VALUES else 1
             block = min(_SLAB_PIXELS, -(-total // 2))
             blocks = -(-total // block)
             parts = number_of_parts(blocks, nanoseconds)
-            slabs = empty((parts, block, across * channels), x.dtype)
+            seats = number_of_seats(parts)
+            slabs = self.device.memory.workspace((seats, block, across * channels), x.dtype)
             steps = (*stride, *dilation)
-            launch(correlate_slabs, blocks, parts, gemm, x, panels, bias, out, slabs, across, top, left, steps)
+            launch_seated(
+                correlate_slabs, blocks, parts, seats, gemm, x, panels, bias, out, slabs, across, top, left, steps
+            )
         return out.transpose(0, 3, 1, 2)
 
     def _spread_strided(
@@ -164,10 +176,12 @@ class DirectConvolution(Kernels):
         height = max((out_height - 1) * stride[0] + (kernel[0] - 1) * dilation[0] + 1, top + input_size[0])
         width = max((out_width - 1) * stride[1] + (kernel[1] - 1) * dilation[1] + 1, left + input_size[1])
         parts = number_of_parts(batch, 2.0 * grad.size * channels * kernel[0] * kernel[1] / _FLOPS_PER_NANOSECOND)
-        canvases = empty((parts, height, width, channels), grad.dtype)
+        seats = number_of_seats(parts)
+        canvases = self.device.memory.workspace((seats, height, width, channels), grad.dtype)
         out = empty((batch, *input_size, channels), grad.dtype)
         gemm = gemm_address(SCALARS[grad.dtype])
-        launch(spread_rows, batch, parts, gemm, grad, panels, out, canvases, top, left, (*stride, *dilation))
+        steps = (*stride, *dilation)
+        launch_seated(spread_rows, batch, parts, seats, gemm, grad, panels, out, canvases, top, left, steps)
         return out.transpose(0, 3, 1, 2)
 
     def _packed(self, weight: Any, how: int) -> Any:
@@ -179,25 +193,27 @@ class DirectConvolution(Kernels):
             return panels.reshape(len(panels), 1, 1, *panels.shape[1:])
         columns, depth = (channels, out_channels) if how else (out_channels, channels)
         width = 2 * VECTOR_BYTES // weight.itemsize
-        panels = self.device.memory.empty((-(-columns // width), *kernel, depth, width), weight.dtype)
+        panels = self.device.memory.workspace((-(-columns // width), *kernel, depth, width), weight.dtype)
         launch(pack_weight, len(panels), number_of_parts(len(panels), panels.size), weight, panels, how)
         return panels
 
     def _canvases(
-        self, parts: int, x: Any, out_size: Pair, kernel: Pair, stride: Pair, padding: Padding, dilation: Pair
+        self, number: int, x: Any, out_size: Pair, kernel: Pair, stride: Pair, padding: Padding, dilation: Pair
     ) -> Any:
-        """Return zeros for one padded image of each part, or an array of size 0 where the images serve as they are."""
+        """Return zeros for that number of padded images, or an array of size 0 where the images serve as they are."""
         size = [(out_size[d] - 1) * stride[d] + (kernel[d] - 1) * dilation[d] + 1 for d in (0, 1)]
         at_origin = padding[0][0] == 0 and padding[1][0] == 0
         if at_origin and size[0] <= x.shape[1] and size[1] <= x.shape[2]:
             return np.empty((0, 0, 0, 0), x.dtype)
-        return self.device.memory.zeros((parts, *size, x.shape[3]), x.dtype)
+        canvases = self.device.memory.workspace((number, *size, x.shape[3]), x.dtype)
+        canvases.fill(0)
+        return canvases
 
     def _slabs_by_value(
-        self, parts: int, kernel: Pair, channels: int, out_height: int, out_width: int, dtype: Any
+        self, number: int, kernel: Pair, channels: int, out_height: int, out_width: int, dtype: Any
     ) -> Any:
         rows = min(out_height, max(1, _SLAB_PIXELS // out_width))
-        return self.device.memory.empty((parts, kernel[0] * kernel[1] * channels, rows * out_width), dtype)
+        return self.device.memory.workspace((number, kernel[0] * kernel[1] * channels, rows * out_width), dtype)
 
 
 def _images_together(batch: int, pixels: int) -> int:

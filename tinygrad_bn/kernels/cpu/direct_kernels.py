@@ -99,7 +99,7 @@ def fill_interior(canvas: Any, image: Any, top: int, left: int) -> None:
 
 @compiled
 def correlate_rows(
-    part: int,
+    seat: int,
     first: int,
     last: int,
     gemm: int,
@@ -116,7 +116,7 @@ def correlate_rows(
 
     Args:
         bias: (O,), or of size 0.
-        canvases: zeros (parts, H', W', C), the padded image of each part; of size 0 where there is no padding.
+        canvases: zeros (seats, H', W', C), the padded image of each seat; of size 0 where there is no padding.
         top, left: padding.
         steps: stride and dilation, each down and across.
     """
@@ -132,8 +132,8 @@ def correlate_rows(
     panel_distance = panels.strides[0]
     for image in range(first, last):
         if canvases.size > 0:
-            fill_interior(canvases[part], x[image], top, left)
-            source, row_distance = canvases[part].ctypes.data, canvases.strides[1]
+            fill_interior(canvases[seat], x[image], top, left)
+            source, row_distance = canvases[seat].ctypes.data, canvases.strides[1]
         else:
             source, row_distance = x[image].ctypes.data, x.strides[1]
         for panel in range(count):
@@ -195,7 +195,7 @@ def copy_patches(
 
 @compiled
 def correlate_slabs(
-    part: int,
+    seat: int,
     first: int,
     last: int,
     gemm: int,
@@ -213,7 +213,7 @@ def correlate_slabs(
 
     Args:
         bias: (O,), or of size 0.
-        slabs: (parts, pixels, across * C): the copied patches of each part; `pixels` is the size of a block.
+        slabs: (seats, pixels, across * C): the copied patches of each seat; `pixels` is the size of a block.
         across: how many elements of the kernel are copied together: one kernel row, or one element, or all of them.
         top, left, steps: as in `copy_patches`.
     """
@@ -224,7 +224,7 @@ def correlate_slabs(
     block = slabs.shape[1]
     in_place = height == 1 and width == 1 and steps[0] == 1 and steps[1] == 1 and top == 0 and left == 0
     in_place = in_place and out.shape[1] == x.shape[1] and out.shape[2] == x.shape[2]  # no padding behind either
-    slab = slabs[part]
+    slab = slabs[seat]
     for number in range(first, last):
         start = number * block
         pixels = min(block, total - start)
@@ -289,18 +289,18 @@ def copy_patches_by_value(slab: Any, x: Any, image: int, first: int, rows: int, 
 
 @compiled
 def correlate_few_channels(
-    part: int, first: int, last: int, gemm: int, x: Any, panels: Any, bias: Any, out: Any, slabs: Any, places: Any
+    seat: int, first: int, last: int, gemm: int, x: Any, panels: Any, bias: Any, out: Any, slabs: Any, places: Any
 ) -> None:
     """Correlate images first..last of x (N, H, W, C), C small, with packed weights into out (N, OH, OW, O).
 
     Args:
         bias: (O,), or of size 0.
-        slabs: (parts, KH * KW * C, pixels): patches of as many whole output rows as fit.
+        slabs: (seats, KH * KW * C, pixels): patches of as many whole output rows as fit.
         places: as in `copy_patches_by_value`.
     """
     size = x.itemsize
     _, out_height, out_width, out_channels = out.shape
-    slab = slabs[part]
+    slab = slabs[seat]
     most = slab.shape[1] // out_width
     for image in range(first, last):
         for y in range(0, out_height, most):
@@ -328,7 +328,7 @@ def correlate_few_channels(
 
 @compiled
 def spread_rows(
-    part: int,
+    seat: int,
     first: int,
     last: int,
     gemm: int,
@@ -346,13 +346,13 @@ def spread_rows(
 
     Args:
         panels: the weight packed EXCHANGED, (P, KH, KW, O, width).
-        canvases: (parts, H', W', C): out with its padding, for one image of each part.
+        canvases: (seats, H', W', C): out with its padding, for one image of each seat.
         steps: stride and dilation, each down and across.
     """
     down, right, apart, beside = steps
     size = grad.itemsize
     count, height, width, depth, columns = panels.shape
-    canvas = canvases[part]
+    canvas = canvases[seat]
     channels = canvas.shape[2]
     for image in range(first, last):
         canvas[:] = 0.0
@@ -434,7 +434,7 @@ def weight_grad_rows(
 
 @compiled
 def weight_grad_slabs(
-    part: int,
+    seat: int,
     first: int,
     last: int,
     gemm: int,
@@ -452,12 +452,12 @@ def weight_grad_slabs(
     Args:
         x, grad: (N, H, W, C) and (N, OH, OW, O).
         result: (KH, KW, C, O). A piece is one element of the kernel and `columns` of the output channels.
-        slabs: (parts, pixels, C): the copied patches of each part.
+        slabs: (seats, pixels, C): the copied patches of each seat.
     """
     size = x.itemsize
     _, width, channels, out_channels = result.shape
     total = grad.shape[0] * grad.shape[1] * grad.shape[2]
-    slab = slabs[part]
+    slab = slabs[seat]
     block = slab.shape[0]
     pieces = (out_channels + columns - 1) // columns
     for number in range(first, last):

@@ -63,14 +63,33 @@ def launch(kernel: Any, count: int, parts: int, *arguments: Any) -> None:
         count: how many pieces there are.
         parts: how many parts to cut them into; from `number_of_parts`.
     """
+    _launch(kernel, count, parts, number_of_seats(parts), 0, arguments)
+
+
+def number_of_seats(parts: int) -> int:
+    """Return how many threads will work on so many parts."""
+    return min(parts, get_num_threads())
+
+
+def launch_seated(kernel: Any, count: int, parts: int, seats: int, *arguments: Any) -> None:
+    """As `launch`, but call kernel(seat, first, last, *arguments): each thread has a seat, numbered from 0.
+
+    For kernels that need memory to work in but leave nothing there: one piece for each seat does for all parts.
+
+    Args:
+        seats: the largest number of threads; from `number_of_seats`.
+    """
+    _launch(kernel, count, parts, seats, 1, arguments)
+
+
+def _launch(kernel: Any, count: int, parts: int, threads: int, seated: int, arguments: tuple[Any, ...]) -> None:
     entry = kernel.__dict__.get("entry") or _make_entry(kernel)
-    helpers = min(parts, get_num_threads()) - 1
-    if helpers < 1 or not _team.taken.acquire(blocking=False):
-        entry(0, count, parts, arguments)
+    if threads < 2 or not _team.taken.acquire(blocking=False):
+        entry(0, count, parts, threads, seated, arguments)
         return
     try:
-        _team.call(helpers)
-        entry(_team.address, count, parts, arguments)
+        _team.call(threads - 1)
+        entry(_team.address, count, parts, threads, seated, arguments)
     finally:
         _team.taken.release()
 
@@ -78,31 +97,38 @@ def launch(kernel: Any, count: int, parts: int, *arguments: Any) -> None:
 _NAP = 0.002  # seconds
 
 # The noticeboard: integers, each group on a cache line of its own.
-_NUMBER, _FUNCTION, _BLOCK, _COUNT, _PARTS = 0, 8, 9, 10, 11
-_NEXT, _ENDED, _READERS, _ASLEEP, _LINES = 16, 24, 32, 40, 48
+_NUMBER, _FUNCTION, _BLOCK, _COUNT, _PARTS, _THREADS, _SEATED = 0, 8, 9, 10, 11, 12, 13
+_NEXT, _SEATS, _ENDED, _READERS, _LINES = 16, 17, 24, 32, 40
 _WORD = 8
 
 
 @compiled
 def _take_parts(board: int) -> None:
-    """Do parts of the work on the noticeboard until none is left."""
+    """Do parts of the work on the noticeboard until none is left, if there is a seat."""
+    seat = atomic_add(board + _SEATS * _WORD, 1)
+    if seat >= atomic_load(board + _THREADS * _WORD):
+        return
+    seated = atomic_load(board + _SEATED * _WORD)
     parts, count = atomic_load(board + _PARTS * _WORD), atomic_load(board + _COUNT * _WORD)
     function, block = atomic_load(board + _FUNCTION * _WORD), atomic_load(board + _BLOCK * _WORD)
     while True:
         part = atomic_add(board + _NEXT * _WORD, 1)
         if part >= parts:
             break
-        call_part(function, part, count * part // parts, count * (part + 1) // parts, block)
+        call_part(function, seat if seated else part, count * part // parts, count * (part + 1) // parts, block)
         atomic_add(board + _ENDED * _WORD, 1)
 
 
 @compiled
-def _share(board: int, function: int, block: int, count: int, parts: int) -> None:
+def _share(board: int, function: int, block: int, count: int, parts: int, threads: int, seated: int) -> None:
     """Put work on the noticeboard, take part in it, and take it down when all of it is done."""
     atomic_store(board + _FUNCTION * _WORD, function)
     atomic_store(board + _BLOCK * _WORD, block)
     atomic_store(board + _COUNT * _WORD, count)
     atomic_store(board + _PARTS * _WORD, parts)
+    atomic_store(board + _THREADS * _WORD, threads)
+    atomic_store(board + _SEATED * _WORD, seated)
+    atomic_store(board + _SEATS * _WORD, 0)
     atomic_store(board + _NEXT * _WORD, 0)
     atomic_store(board + _ENDED * _WORD, 0)
     atomic_add(board + _NUMBER * _WORD, 1)  # odd: there is work
@@ -213,13 +239,14 @@ def _make_entry(kernel: Any) -> Any:
 
     put_down_arguments: Any = intrinsic(put_down)
 
-    def entry(board: int, count: int, parts: int, arguments: Any) -> None:
+    def entry(board: int, count: int, parts: int, threads: int, seated: int, arguments: Any) -> None:
         function, block = put_down_arguments(arguments)
         if board == 0:
             for part in range(parts):
-                call_part(function, part, count * part // parts, count * (part + 1) // parts, block)
+                seat_or_part = 0 if seated else part
+                call_part(function, seat_or_part, count * part // parts, count * (part + 1) // parts, block)
         else:
-            _share(board, function, block, count, parts)
+            _share(board, function, block, count, parts, threads, seated)
 
     kernel.entry = compiled_entry(entry, kernel)
     return kernel.entry

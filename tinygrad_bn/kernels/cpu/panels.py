@@ -63,7 +63,7 @@ def packed(device: Device, matrix: Any) -> Any:
     depth, columns = matrix.shape
     size = matrix.itemsize
     width = 2 * VECTOR_BYTES // size
-    panels = device.memory.empty((-(-columns // width), depth, width), matrix.dtype)
+    panels = device.memory.workspace((-(-columns // width), depth, width), matrix.dtype)
     parts = number_of_parts(len(panels), panels.size * _NANOSECONDS_PER_VALUE)
     if matrix.strides[0] == size:
         transpose = transpose_address(SCALARS[matrix.dtype])

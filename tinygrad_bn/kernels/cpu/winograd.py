@@ -10,7 +10,7 @@ import numpy as np
 from ...backend import get_num_threads
 from ..reference import Kernels
 from .gemm import gemm_address
-from .launch import launch, number_of_parts
+from .launch import launch, launch_seated, number_of_parts, number_of_seats
 from .layout import SCALARS, images_of
 from .tile import VECTOR_BYTES
 from .transposition import transpose_address
@@ -79,7 +79,8 @@ class WinogradConvolution(Kernels):
             points_at, grad_points_at = place_matrices(side, block, row), place_matrices(side, block, grad_row)
             threads = get_num_threads()
             parts = number_of_parts(blocks, nanoseconds, max(threads, min(4 * threads, _PARTIAL_BYTES // sums)))
-            partial = self._empty((parts, out_channels, channels, 3, 3), dtype)
+            memory = self.device.memory
+            partial = (memory.empty if parts == 1 else memory.workspace)((parts, out_channels, channels, 3, 3), dtype)
             workspace, space = self._workspace(parts, taps_at, grad_points_at, points_at, sums_at)
             launch(
                 weight_grad_blocks, blocks, parts, gemm, transpose, _transform(scalar, "input", tile, channels),
@@ -98,12 +99,13 @@ class WinogradConvolution(Kernels):
         sums_at = place_matrices(side, chunk, shape.width * size)
         pieces = -(-channels // chunk) * -(-out_channels // shape.width)
         parts = number_of_parts(pieces, nanoseconds)
+        seats = number_of_seats(parts)
         result = self._empty((out_channels, channels, 3, 3), dtype)
-        workspace, space = self._workspace(parts, taps_at, sums_at)
-        launch(
-            weight_grad_panels, pieces, parts, gemm, transpose, to_weights, tiles, block, chunk, points.ctypes.data,
-            points_at, grad_points.ctypes.data, grad_points_at, result.ctypes.data, shape, workspace.ctypes.data, space,
-            sums_at,
+        workspace, space = self._workspace(seats, taps_at, sums_at)
+        launch_seated(
+            weight_grad_panels, pieces, parts, seats, gemm, transpose, to_weights, tiles, block, chunk,
+            points.ctypes.data, points_at, grad_points.ctypes.data, grad_points_at, result.ctypes.data, shape,
+            workspace.ctypes.data, space, sums_at,
         )  # fmt: skip
         return result
 
@@ -126,21 +128,23 @@ class WinogradConvolution(Kernels):
         to_tiles = _transform(scalar, "output", tile, out_channels)
         weights_at = place_matrices(side, channels, width * size)
         if panels * weights_at.block <= _WEIGHTS_BYTES:
-            weights = self._empty((panels * weights_at.block,), np.uint8)
+            weights = self.device.memory.workspace((panels * weights_at.block,), np.uint8)
             parts = number_of_parts(panels, weight.size * _NANOSECONDS_PER_WEIGHT)
-            workspace, space = self._workspace(parts, taps_at)
-            launch(
-                transform_weights, panels, parts, transpose, to_points, weight.ctypes.data, shape,
+            seats = number_of_seats(parts)
+            workspace, space = self._workspace(seats, taps_at)
+            launch_seated(
+                transform_weights, panels, parts, seats, transpose, to_points, weight.ctypes.data, shape,
                 workspace.ctypes.data, space, weights.ctypes.data, weights_at,
             )  # fmt: skip
             row = row_distance(channels, size)
             block, blocks = _blocks(tiles, _BLOCK_BYTES // (side * side * (row + width * size)))
             points_at, results_at = place_matrices(side, block, row), place_matrices(side, block, width * size)
             parts = number_of_parts(blocks, nanoseconds)
-            workspace, space = self._workspace(parts, points_at, results_at)
-            launch(
-                convolve_blocks, blocks, parts, gemm, _transform(scalar, "input", tile, channels), to_tiles, tiles,
-                block, width, cut, x.ctypes.data, weights.ctypes.data, weights_at, bias.ctypes.data, out_cut,
+            seats = number_of_seats(parts)
+            workspace, space = self._workspace(seats, points_at, results_at)
+            launch_seated(
+                convolve_blocks, blocks, parts, seats, gemm, _transform(scalar, "input", tile, channels), to_tiles,
+                tiles, block, width, cut, x.ctypes.data, weights.ctypes.data, weights_at, bias.ctypes.data, out_cut,
                 out.ctypes.data, workspace.ctypes.data, space, points_at, results_at,
             )  # fmt: skip
         else:
@@ -148,9 +152,10 @@ class WinogradConvolution(Kernels):
             points, points_at = self._points(scalar, "input", tiles, block, cut, x)
             results_at = place_matrices(side, block, width * size)
             parts = number_of_parts(panels, nanoseconds)
-            workspace, space = self._workspace(parts, taps_at, weights_at, results_at)
-            launch(
-                convolve_panels, panels, parts, gemm, transpose, to_points, to_tiles, tiles, block,
+            seats = number_of_seats(parts)
+            workspace, space = self._workspace(seats, taps_at, weights_at, results_at)
+            launch_seated(
+                convolve_panels, panels, parts, seats, gemm, transpose, to_points, to_tiles, tiles, block,
                 weight.ctypes.data, shape, points.ctypes.data, points_at, bias.ctypes.data, out_cut, out.ctypes.data,
                 workspace.ctypes.data, space, weights_at, results_at,
             )  # fmt: skip
@@ -167,10 +172,10 @@ class WinogradConvolution(Kernels):
         launch(transform_tiles, tiles, parts, code, block, cut, images.ctypes.data, points.ctypes.data, at)
         return points, at
 
-    def _workspace(self, parts: int, *matrices: Matrices) -> tuple[Any, int]:
-        """Return memory for all parts, and how much each of them has."""
+    def _workspace(self, number: int, *matrices: Matrices) -> tuple[Any, int]:
+        """Return memory for a number of threads, parts or blocks, and how much each of them has."""
         space = sum(at.block for at in matrices)
-        return self._empty((parts * space,), np.uint8), space
+        return self.device.memory.workspace((number * space,), np.uint8), space
 
     def _empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
         return self.device.memory.empty(shape, dtype)

@@ -213,7 +213,7 @@ def multiply(
 
 @compiled
 def transform_weights(
-    part: int,
+    seat: int,
     first: int,
     last: int,
     transpose: int,
@@ -226,7 +226,7 @@ def transform_weights(
     to: Matrices,
 ) -> None:
     """Transform panels first..last of the weights."""
-    taps = workspace + part * space
+    taps = workspace + seat * space
     for panel in range(first, last):
         weights_to_points(transpose, code, weight, shape, panel, taps, target + panel * to.block, to)
 
@@ -247,7 +247,7 @@ def transform_tiles(
 
 @compiled
 def convolve_blocks(
-    part: int,
+    seat: int,
     first: int,
     last: int,
     gemm: int,
@@ -269,7 +269,7 @@ def convolve_blocks(
     results_at: Matrices,
 ) -> None:
     """Convolve blocks first..last of the images with transformed weights."""
-    points = workspace + part * space
+    points = workspace + seat * space
     results = points + points_at.block
     size = cut.size
     for number in range(first, last):
@@ -288,7 +288,7 @@ def convolve_blocks(
 
 @compiled
 def convolve_panels(
-    part: int,
+    seat: int,
     first: int,
     last: int,
     gemm: int,
@@ -310,8 +310,8 @@ def convolve_panels(
     results_at: Matrices,
 ) -> None:
     """Convolve transformed images with panels first..last of the weights."""
-    taps = workspace + part * space
-    results = workspace + part * space + space - results_at.block
+    taps = workspace + seat * space
+    results = workspace + seat * space + space - results_at.block
     weights = results - weights_at.block
     for panel in range(first, last):
         columns = min(shape.width, shape.columns - panel * shape.width)
@@ -375,7 +375,7 @@ def weight_grad_blocks(
 
 @compiled
 def weight_grad_panels(
-    part: int,
+    seat: int,
     first: int,
     last: int,
     gemm: int,
@@ -395,8 +395,8 @@ def weight_grad_panels(
     sums_at: Matrices,
 ) -> None:
     """Write pieces first..last of the gradient (O, C, 3, 3), of a panel and `chunk` input channels each."""
-    taps = workspace + part * space
-    sums = workspace + part * space + space - sums_at.block
+    taps = workspace + seat * space
+    sums = workspace + seat * space + space - sums_at.block
     size = shape.size
     chunks = -(-shape.depth // chunk)
     for number in range(first, last):
