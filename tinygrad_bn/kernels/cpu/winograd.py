@@ -34,7 +34,7 @@ Padding = tuple[Pair, Pair]
 
 _FLOPS_PER_NANOSECOND = 200.0
 _BLOCK_BYTES = 1 << 19
-_GRAD_BLOCK_BYTES = 1 << 20
+_GRAD_BLOCK_BYTES = 1 << 19
 _PANEL_TILES = 128
 _PANEL_CHANNELS = 256
 _WEIGHTS_BYTES = 1 << 22
@@ -81,11 +81,12 @@ class WinogradConvolution(Kernels):
             parts = number_of_parts(blocks, nanoseconds, max(threads, min(4 * threads, _PARTIAL_BYTES // sums)))
             memory = self.device.memory
             partial = (memory.empty if parts == 1 else memory.workspace)((parts, out_channels, channels, 3, 3), dtype)
-            workspace, space = self._workspace(parts, taps_at, grad_points_at, points_at, sums_at)
-            launch(
-                weight_grad_blocks, blocks, parts, gemm, transpose, _transform(scalar, "input", tile, channels),
-                _transform(scalar, "grad", tile, out_channels), to_weights, tiles, block, cut, x.ctypes.data,
-                grad_cut, grad.ctypes.data, partial.ctypes.data, shape, workspace.ctypes.data, space,
+            seats = number_of_seats(parts)
+            workspace, space = self._workspace(seats, taps_at, grad_points_at, points_at, sums_at)
+            launch_seated(
+                weight_grad_blocks, blocks, parts, seats, gemm, transpose, _transform(scalar, "input", tile, channels),
+                _transform(scalar, "grad", tile, out_channels), to_weights, tiles, block, blocks, parts, cut,
+                x.ctypes.data, grad_cut, grad.ctypes.data, partial.ctypes.data, shape, workspace.ctypes.data, space,
                 points_at, grad_points_at, sums_at,
             )  # fmt: skip
             if parts == 1:

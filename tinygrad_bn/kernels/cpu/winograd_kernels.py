@@ -328,7 +328,7 @@ def convolve_panels(
 
 @compiled
 def weight_grad_blocks(
-    part: int,
+    seat: int,
     first: int,
     last: int,
     gemm: int,
@@ -338,6 +338,8 @@ def weight_grad_blocks(
     to_weights: int,
     tiles: int,
     block: int,
+    blocks: int,
+    parts: int,
     cut: Cut,
     images: int,
     grad_cut: Cut,
@@ -350,9 +352,9 @@ def weight_grad_blocks(
     grad_points_at: Matrices,
     sums_at: Matrices,
 ) -> None:
-    """Write what blocks first..last give into one of the partial gradients (parts, O, C, 3, 3)."""
-    taps = workspace + part * space
-    sums = workspace + part * space + space - sums_at.block
+    """Write what blocks first..last of `blocks` give into one of the partial gradients (parts, O, C, 3, 3)."""
+    taps = workspace + seat * space
+    sums = workspace + seat * space + space - sums_at.block
     points = sums - points_at.block
     grad_points = points - grad_points_at.block
     for number in range(first, last):
@@ -364,6 +366,7 @@ def weight_grad_blocks(
             grad_points, grad_points_at, sums, sums_at, int(number > first),
         )  # fmt: skip
     one = shape.depth * 9 * shape.size
+    part = (first * parts + blocks - 1) // blocks  # which `launch` cut so that it begins at `first`
     target = partial + part * shape.columns * one
     for start in range(0, shape.columns, shape.width):
         columns = min(shape.width, shape.columns - start)
