@@ -95,3 +95,45 @@ compiler._compiling.end()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == "tinygrad_bn: compiling the fast kernels for this machine, once\n"
+
+
+def test_code_that_nobody_has_used_for_a_long_time_is_removed(tmp_path: Path) -> None:
+    old, new, other = (tmp_path / name for name in ("kernels-old", "kernels-new", "notes"))
+    for folder in (old, new, other):
+        folder.mkdir()
+        (folder / "file").write_text("")
+    for folder in (old, other):
+        os.utime(folder, (1e9, 1e9))
+    run(tmp_path, tmp_path)
+    assert [folder.exists() for folder in (old, new, other)] == [False, True, True]
+
+
+STEP = """
+import hashlib
+import numpy as np
+import tinygrad_bn as tg
+from tinygrad_bn import nn, optim, functional as F
+
+tg.manual_seed(0)
+model = nn.SmallCNN(image_size=16, width=8, order="swap", activation="tanh")
+optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3)
+for _ in range(3):
+    optimizer.zero_grad()
+    F.cross_entropy(model(tg.randn(40, 1, 16, 16)), tg.tensor(np.arange(40) % 10)).backward()
+    optimizer.step()
+digest = hashlib.sha256()
+for parameter in model.parameters():
+    digest.update(parameter.numpy().tobytes())
+print(digest.hexdigest())
+"""
+
+
+def test_compiled_and_loaded_code_compute_the_same_bits(tmp_path: Path) -> None:
+    environment = {**os.environ, "TINYGRAD_BN_CACHE": str(tmp_path), "TINYGRAD_BN_THREADS": "1"}
+    command = [sys.executable, "-c", STEP]
+    compiled, loaded = (
+        subprocess.run(command, env=environment, capture_output=True, text=True, check=True) for _ in range(2)
+    )
+    assert "compiling" in compiled.stderr
+    assert "compiling" not in loaded.stderr
+    assert compiled.stdout == loaded.stdout

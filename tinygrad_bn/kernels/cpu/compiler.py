@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 import sys
 import threading
 import time
@@ -30,6 +31,7 @@ CACHE_VARIABLE = "TINYGRAD_BN_CACHE"
 
 _MESSAGE_AFTER = 1.0  # seconds
 _LONGEST_WAIT = 120.0  # seconds
+_KEPT_FOR = 30 * 24 * 3600.0  # seconds
 
 # Sums may be reordered and multiplications joined with additions. NaN and infinities stay values like any other.
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz"}}
@@ -252,13 +254,24 @@ def _problems_warned() -> Iterator[None]:
             )
 
 
+def _remove_old_folders() -> None:
+    """Remove the machine code of other states of these sources to which nothing was added for a long time."""
+    oldest = time.time() - _KEPT_FOR
+    for folder in cache_folder().parent.glob("kernels-*"):
+        with contextlib.suppress(OSError):
+            if folder.stat().st_mtime < oldest:
+                shutil.rmtree(folder)
+
+
 @contextlib.contextmanager
 def _folder_locked() -> Iterator[None]:
     """Hold the folder's lock; go on without it where there is none, or where its holder does not come to an end."""
     try:
         import fcntl
 
-        cache_folder().mkdir(parents=True, exist_ok=True)
+        if not cache_folder().exists():
+            cache_folder().mkdir(parents=True, exist_ok=True)
+            _remove_old_folders()
         file = open(cache_folder() / "lock", "a")  # noqa: SIM115 - closed below
     except (ImportError, OSError):
         yield  # where the folder cannot be written, saving warns
