@@ -37,8 +37,8 @@ def backward(
     """
     start = _starting_gradient("backward", output, gradient)
     keep = create_graph if retain_graph is None else retain_graph
-    unshared: set[Any] = set()
-    for leaf, total in _run([(output, start)], None, keep, create_graph, unshared).items():
+    found, unshared = _run([(output, start)], None, keep, create_graph)
+    for leaf, total in found.items():
         _accumulate(leaf.tensor, total, create_graph, leaf in unshared)
 
 
@@ -79,7 +79,7 @@ def grad(
     roots = [(o, _starting_gradient("grad", o, g)) for o, g in zip(outputs, grad_outputs, strict=True)]
     keep = create_graph if retain_graph is None else retain_graph
     edges = [edge_of(tensor) for tensor in inputs]
-    found = _run(roots, set(edges), keep, create_graph)
+    found, unshared = _run(roots, set(edges), keep, create_graph)
     if not allow_unused:
         for tensor, edge in zip(inputs, edges, strict=True):
             if edge not in found:
@@ -88,8 +88,12 @@ def grad(
                 )
     if create_graph:
         return tuple(found.get(edge) for edge in edges)
-    # Copies, because several inputs may have got the same array, or the caller's own.
-    return tuple(None if (part := found.get(edge)) is None else part.detach().copy() for edge in edges)
+    # Otherwise copies, because several inputs may have got the same array, or the caller's own.
+    once = unshared if len(set(edges)) == len(edges) else set()
+    return tuple(
+        None if (part := found.get(edge)) is None else part.detach() if edge in once else part.detach().copy()
+        for edge in edges
+    )
 
 
 def _tensors(what: str, values: Any) -> list[Any]:
@@ -150,15 +154,11 @@ def _as_array(where: str, values: Any, like: Any) -> Any:
 
 
 def _run(
-    roots: list[tuple[Any, Any]],
-    targets: set[Node | Leaf] | None,
-    retain_graph: bool,
-    create_graph: bool,
-    unshared: set[Any] | None = None,
-) -> dict[Any, Any]:
+    roots: list[tuple[Any, Any]], targets: set[Node | Leaf] | None, retain_graph: bool, create_graph: bool
+) -> tuple[dict[Any, Any], set[Node | Leaf]]:
     """Send gradients from the roots down the graph; return what arrives at the targets (None: at all leaves).
 
-    `unshared` takes the leaves whose gradient has memory of its own that nobody else knows.
+    Returned beside it: the leaves whose gradient has memory of its own that nobody else knows.
     """
     nodes = _reachable([edge_of(output) for output, _ in roots])
     useful = _leading_to(targets, nodes) if targets is not None else None
@@ -166,6 +166,7 @@ def _run(
     for output, gradient in roots:
         _add(arriving, edge_of(output), gradient)
     found: dict[Any, Any] = {}
+    unshared: set[Node | Leaf] = set()
     mode = enable_grad if create_graph else no_grad
     with mode(), np.errstate(all="ignore"):
         # Every node was created after its inputs, so newest first is an order in which all of a node's gradient has
@@ -184,14 +185,8 @@ def _run(
             node.check_usable()
             for edge, part in zip(node.edges, _input_gradients(node, gradient, create_graph), strict=True):
                 if part is not None and edge is not None:
-                    _add(arriving, edge, part)
-                    if (
-                        unshared is not None
-                        and isinstance(edge, Leaf)
-                        and (
-                            node.op.gradients_are_new or arriving[edge] is not part  # a sum has new memory, too
-                        )
-                    ):
+                    is_sum = _add(arriving, edge, part)
+                    if (is_sum or node.op.gradients_are_new) and isinstance(edge, Leaf):
                         unshared.add(edge)
             if not retain_graph:
                 node.free()
@@ -199,9 +194,9 @@ def _run(
             # What is left arrived at leaves, or at nodes that lead to no target.
             if isinstance(edge, Leaf) and edge.tensor is not None and (targets is None or edge in targets):
                 found[edge] = _call_hooks(edge.tensor._hooks, gradient, edge.name or "a leaf")
-                if unshared is not None and edge.tensor._hooks:
+                if edge.tensor._hooks:
                     unshared.discard(edge)
-    return found
+    return found, unshared
 
 
 def _reachable(starts: list[Node | Leaf]) -> list[Node]:
@@ -287,9 +282,11 @@ def _restored(saved: Saved, like: Any) -> Any:
     )
 
 
-def _add(arriving: dict[Any, Any], edge: Node | Leaf, gradient: Any) -> None:
+def _add(arriving: dict[Any, Any], edge: Node | Leaf, gradient: Any) -> bool:
+    """Add a gradient to what has arrived at an edge, and return whether there was something to add it to."""
     earlier = arriving.get(edge)
     arriving[edge] = gradient if earlier is None else earlier + gradient
+    return earlier is not None
 
 
 def _call_hooks(hooks: dict[int, Any] | None, gradient: Any, name: str) -> Any:
