@@ -54,7 +54,7 @@ class ConvolutionOverrides(DirectConvolution, WinogradConvolution, DepthwiseOver
         dilation: Pair,
         groups: int,
     ) -> Any:
-        if _covered(grad, weight):
+        if _covered(grad, weight) and min(input_size) > 0:
             if groups == 1:
                 kernel, channels = weight.shape[2:], weight.shape[:2]
                 tile = winograd_tile(self.algorithm, kernel, stride, dilation, channels, len(grad), input_size)
