@@ -13,7 +13,7 @@ pytest.importorskip("numba")
 from tinygrad_bn.backend import threads
 from tinygrad_bn.kernels.cpu.atomics import atomic_add, atomic_load, pause
 from tinygrad_bn.kernels.cpu.compiler import compiled
-from tinygrad_bn.kernels.cpu.launch import launch, number_of_parts
+from tinygrad_bn.kernels.cpu.launch import launch, launch_seated, number_of_parts, number_of_seats
 
 
 @pytest.fixture(autouse=True, params=[1, 2, 3])
@@ -82,3 +82,92 @@ def test_the_number_of_parts(number_of_threads: int) -> None:
     many = number_of_parts(100, 1e9)
     assert many == 1 if number_of_threads == 1 else many >= number_of_threads
     assert number_of_parts(100, 1e9, most=2) == min(2, number_of_threads)
+
+
+# -- seats ---------------------------------------------------------------------------------------------------------
+
+_SEATS = 8  # room for more seats than any test asks for
+
+
+@compiled
+def sit(seat: int, first: int, last: int, calls: Any, held: Any, conflicts: Any, visits: Any, looks: int) -> None:
+    """Hold a seat for a while, and note who else does."""
+    if not 0 <= seat < held.size:
+        atomic_add(conflicts.ctypes.data, 1)
+        return
+    place = held.ctypes.data + seat * 8
+    if atomic_add(place, 1) != 0:
+        atomic_add(conflicts.ctypes.data, 1)
+    for i in range(first, last):
+        calls[i] += 1
+    for _ in range(looks):
+        if atomic_load(place) != 1:
+            atomic_add(conflicts.ctypes.data, 1)
+            break
+        pause()
+    visits[seat] += 1
+    atomic_add(place, -1)
+
+
+def sit_down(count: int, parts: int, seats: int, looks: int = 300) -> np.ndarray:
+    """Return how many parts were done on each seat."""
+    calls, held, visits = (np.zeros(size, dtype=np.int64) for size in (count, _SEATS, _SEATS))
+    conflicts = np.zeros(1, dtype=np.int64)
+    launch_seated(sit, count, parts, seats, calls, held, conflicts, visits, looks)
+    assert conflicts[0] == 0, "two threads had the same seat at the same time"
+    assert (calls == 1).all()
+    assert not held.any()
+    assert visits.sum() == parts
+    assert not visits[seats:].any(), "a seat that nobody had asked for"
+    return visits
+
+
+def test_who_works_has_a_seat_to_himself(number_of_threads: int) -> None:
+    seats = number_of_seats(12)
+    assert seats == number_of_threads
+    used = [np.count_nonzero(sit_down(30, 12, seats, looks=3000)) for _ in range(50)]
+    assert max(used) >= min(2, seats), "in no round did two threads work"
+
+
+def test_there_are_no_more_seats_than_parts(number_of_threads: int) -> None:
+    assert number_of_seats(1) == 1
+    assert number_of_seats(2) == min(2, number_of_threads)
+    for _ in range(50):
+        assert sit_down(5, 1, 1)[0] == 1
+        sit_down(5, 2, number_of_seats(2))
+
+
+def test_the_team_may_be_larger_than_the_number_of_seats(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "_number", 5)
+    for seats in (5, 2, 3, 2):
+        monkeypatch.setattr(threads, "_number", seats)
+        assert number_of_seats(100) == seats
+        for _ in range(20):
+            sit_down(40, 20, seats, looks=3000)
+    monkeypatch.setattr(threads, "_number", 1)
+    assert sit_down(40, 20, number_of_seats(20))[0] == 20
+
+
+def test_several_callers_with_seats_at_the_same_time() -> None:
+    failures: list[BaseException] = []
+
+    def call(count: int) -> None:
+        try:
+            for _ in range(200):
+                sit_down(count, 4, number_of_seats(4), looks=30)
+        except BaseException as error:  # noqa: BLE001 - shown by the thread that asserts
+            failures.append(error)
+
+    callers = [threading.Thread(target=call, args=(count,)) for count in (5, 50, 500)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(120)
+    assert not failures
+
+
+def test_an_ordinary_launch_after_a_seated_one_numbers_its_parts(number_of_threads: int) -> None:
+    sit_down(8, 8, number_of_threads)
+    arrived, met = np.zeros(1, dtype=np.int64), np.zeros(8, dtype=np.int64)
+    launch(meet, 8, 8, arrived, 1, met)
+    assert met.all(), "each part has a number of its own"
