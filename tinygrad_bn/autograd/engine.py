@@ -193,9 +193,9 @@ def _run(
         for edge, gradient in arriving.items():
             # What is left arrived at leaves, or at nodes that lead to no target.
             if isinstance(edge, Leaf) and edge.tensor is not None and (targets is None or edge in targets):
-                found[edge] = _call_hooks(edge.tensor._hooks, gradient, edge.name or "a leaf")
-                if edge.tensor._hooks:
+                if edge.tensor._hooks:  # a hook may keep what it sees, and remove itself
                     unshared.discard(edge)
+                found[edge] = _call_hooks(edge.tensor._hooks, gradient, edge.name or "a leaf")
     return found, unshared
 
 

@@ -85,7 +85,7 @@ class DirectConvolution(Kernels):
         steps = (*stride, *dilation)
         if channels < _FEW_CHANNELS:
             parts = number_of_parts(batch, nanoseconds)
-            partial = memory.workspace((parts, *shape), x.dtype)
+            partial = (memory.empty if parts == 1 else memory.workspace)((parts, *shape), x.dtype)
             slabs = self._slabs_by_value(parts, kernel, channels, out_height, out_width, x.dtype)
             places = (*kernel, padding[0][0], padding[1][0], *steps)
             launch(weight_grad_few_channels, batch, parts, gemm, x, grad, partial, slabs, places)
