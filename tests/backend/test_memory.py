@@ -77,7 +77,8 @@ def test_arrays_are_aligned_contiguous_and_apart() -> None:
         if lent and rng.random() < 0.5:
             number, array = lent.pop(rng.randrange(len(lent)))
             assert (array == number).all(), "somebody else wrote into it"
-        array = pool.empty((rng.randrange(1, 60), rng.randrange(1, 600)), rng.choice(["float32", "float64"]))
+        take = rng.choice([pool.empty, pool.workspace])
+        array = take((rng.randrange(1, 60), rng.randrange(1, 600)), rng.choice(["float32", "float64"]))
         array.fill(step)
         assert array.flags.c_contiguous
         if array.nbytes >= 1 << 15:
@@ -90,8 +91,9 @@ def test_several_threads_get_different_memory() -> None:
     pool, wrong = BufferPool(), []
 
     def work(number: int) -> None:
-        for _ in range(500):
-            array = pool.empty((64, 256), "float32")
+        for step in range(500):
+            take = pool.workspace if step % 3 else pool.empty
+            array = take((64, 256 + step % 5 * 64), "float32")
             array.fill(number)
             wrong.extend([number] * int((array != number).any()))
 
@@ -123,6 +125,75 @@ def test_zeros() -> None:
     assert not pool.zeros(SHAPE, "float32").any()
 
 
+# -- memory to work in ---------------------------------------------------------------------------------------
+
+
+def test_a_workspace_may_be_the_beginning_of_a_larger_block() -> None:
+    pool = BufferPool()
+    sizes = [(4, *SHAPE), (2, *SHAPE), (3, *SHAPE)]
+    places = [address(array) for array in [pool.empty(size, "float32") for size in sizes]]
+    workspace = pool.workspace(SHAPE, "float32")
+    assert address(workspace) == places[1], "the smallest block that is large enough"
+    assert workspace.shape == SHAPE
+    assert workspace.flags.c_contiguous
+    assert address(workspace) % ALIGNMENT == 0
+    more = pool.workspace((5, 2), "float64"), pool.workspace((2, *SHAPE), "float64")
+    assert address(more[1]) == places[0]
+    assert pool.fresh == 3
+    del workspace
+    assert address(pool.workspace(SHAPE, "float32")) == places[1]
+
+
+def test_a_workspace_is_never_in_a_block_that_is_lent() -> None:
+    pool = BufferPool()
+    lent = [pool.empty((2, *SHAPE), "float32"), pool.workspace(SHAPE, "float32")[3:, ::2], pool.empty(SHAPE, "float32")]
+    assert pool.fresh == 3
+    workspaces = [pool.workspace(SHAPE, "float32") for _ in range(3)]
+    assert pool.fresh == 6
+    everything = [*lent, *workspaces]
+    for number, array in enumerate(everything):
+        assert not any(np.shares_memory(array, other) for other in everything[:number])
+    taken = {address(array) for array in everything}
+    assert address(pool.empty(SHAPE, "float32")) not in taken
+    assert pool.fresh == 7
+    given_back = {address(array) for array in workspaces}
+    del workspaces, everything
+    again = [pool.workspace(SHAPE, "float32") for _ in range(3)]
+    assert {address(array) for array in again} & given_back
+    assert pool.fresh == 7
+
+
+def test_a_workspace_for_which_no_block_is_large_enough_is_new() -> None:
+    pool = BufferPool()
+    pool.empty(SHAPE, "float32")
+    pool.workspace((3, *SHAPE), "float32")
+    assert pool.fresh == 2
+    assert pool.workspace((3, *SHAPE), "float32").nbytes == 12 * SHAPE[0] * SHAPE[1]
+    assert pool.fresh == 2
+
+
+def test_a_workspace_fills_its_block_to_the_last_byte() -> None:
+    pool = BufferPool()
+    length = 1_000_000
+    pool.empty((length,), "uint8")
+    block = pool.sizes()[1]
+    assert length < block < length * 33 // 32 + 1
+    for wanted, fresh in ((block, 1), (block + 1, 2)):
+        array = pool.workspace((wanted,), "uint8")
+        array.fill(1)
+        assert pool.fresh == fresh
+
+
+def test_small_workspaces_are_left_to_numpy() -> None:
+    pool = BufferPool(smallest=1000)
+    place = address(pool.empty((5000,), "uint8"))
+    small, large = pool.workspace((999,), "uint8"), pool.workspace((1000,), "uint8")
+    assert small.base is None
+    assert address(large) == place
+    assert pool.workspace((0, 5), "float32").shape == (0, 5)
+    assert pool.fresh == 1
+
+
 # -- a training step ------------------------------------------------------------------------------------------
 
 needs_fast_kernels = pytest.mark.skipif(
@@ -138,20 +209,47 @@ def _step(model: tg.nn.Module, optimizer: Any, images: tg.Tensor, target: tg.Ten
     return loss
 
 
+@pytest.fixture
+def own_pool(monkeypatch: pytest.MonkeyPatch) -> BufferPool:
+    """Memory of which nothing has been used before, and two threads."""
+    pool = BufferPool()
+    monkeypatch.setattr(tg.get_device("cpu"), "memory", pool)
+    monkeypatch.setattr("tinygrad_bn.backend.threads._number", 2)
+    return pool
+
+
 @needs_fast_kernels
 @pytest.mark.parametrize("order", ["convention", "swap"])
-def test_after_the_second_step_no_fresh_memory_is_taken(order: str) -> None:
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_after_the_second_step_no_fresh_memory_is_taken(order: str, activation: str, own_pool: BufferPool) -> None:
     tg.manual_seed(0)
-    model = tg.nn.models.SmallCNN(width=8, order=order, activation="tanh")
+    model = tg.nn.models.SmallCNN(order=order, activation=activation)
     optimizer = tg.optim.SGD(model.parameters(), 0.1, momentum=0.9)
     images, target = tg.randn(32, 1, 28, 28), tg.tensor(np.arange(32) % 10)
-    memory = tg.get_device("cpu").memory
     for _ in range(2):
         _step(model, optimizer, images, target)
-    before = memory.fresh
+    before = own_pool.fresh
+    assert before > 10
+    assert max(p.grad.data.nbytes for p in model.parameters()) > 1 << 18, "large enough for the pool"
     for _ in range(3):
         _step(model, optimizer, images, target)
-    assert memory.fresh == before
+        assert own_pool.fresh == before
+
+
+@needs_fast_kernels
+@pytest.mark.parametrize("order", ["convention", "swap"])
+def test_the_memory_of_a_training_step_does_not_grow(order: str, own_pool: BufferPool) -> None:
+    """Blocks stay in the pool, so that their sum is the most that was ever lent at the same time, rounded up."""
+    tg.manual_seed(0)
+    model = tg.nn.models.VGG(11, order=order)
+    optimizer = tg.optim.SGD(model.parameters(), 0.1, momentum=0.9)
+    images, target = tg.randn(8, 3, 32, 32), tg.tensor(np.arange(8))
+    for _ in range(2):
+        _step(model, optimizer, images, target)
+    total = sum(own_pool.sizes())
+    gradients = sum(p.grad.data.nbytes for p in model.parameters())
+    assert gradients > 36e6
+    assert total < 1.1 * 60.3e6, "60.3 MB when this was written"
 
 
 @needs_fast_kernels

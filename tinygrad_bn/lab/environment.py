@@ -63,8 +63,10 @@ def blas_advice() -> str | None:
     slow = loaded.get("internal_api") == "openblas" and loaded.get("architecture") in _WITHOUT_AVX512
     if not (slow and "avx512f" in _processor_features()):
         return None
+    named = os.environ.get("OPENBLAS_CORETYPE")
+    because = f", because OPENBLAS_CORETYPE={named} is set" if named else ""
     return (
-        f"This processor has AVX-512, but OpenBLAS uses its routines for {loaded['architecture']}.\n"
+        f"This processor has AVX-512, but OpenBLAS uses its routines for {loaded['architecture']}{because}.\n"
         "Products that NumPy computes gain from OPENBLAS_CORETYPE=SkylakeX, set before Python starts.\n"
         "Compiled kernels do without BLAS."
     )
