@@ -8,6 +8,9 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8
 ARGS   ?=
 
+# Tests that go through the kernels, whoever provides them; the compiled ones are the default wherever they can be used.
+COMPUTING := $(addprefix tests/,autograd functional kernels nn ops optim traps)
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -55,6 +58,10 @@ bench: $(VENV)/.run ## compare speed with other frameworks (about 25 minutes); o
 test: lint ## format, lint, types and all tests; options for pytest: make test ARGS="-k batch_norm"
 	@echo "== tests and the examples in docstrings (pytest)"
 	@$(PYTEST) -rsfE $(ARGS)
+ifeq ($(strip $(ARGS)),)
+	@echo "== once more with the kernels in plain NumPy, what computes with kernels (pytest)"
+	@TINYGRAD_BN_KERNELS=reference $(PYTEST) -rfE $(COMPUTING) --ignore-glob='*/test_cpu_*'
+endif
 
 .PHONY: lint
 lint: $(VENV)/.test ## format, lint and types, without the tests
