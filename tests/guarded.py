@@ -12,6 +12,7 @@ import numpy as np
 from tinygrad_bn.backend import BufferPool, Device
 
 _MARGIN = 4096
+_WATCHED = 1 << 28  # bytes
 _FILLED = 0xFF  # as bytes of a float16, float32 or float64: NaN
 
 
@@ -21,12 +22,18 @@ class GuardedPool(BufferPool):
     def __init__(self) -> None:
         super().__init__()
         self._lent: list[tuple[np.ndarray, int, int]] = []
+        self._bytes = 0
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         dtype = np.dtype(dtype)
         size = math.prod(shape) * dtype.itemsize
         memory = np.full(size + 3 * _MARGIN, _FILLED, np.uint8)
         begin = _MARGIN + -memory.ctypes.data % _MARGIN
+        self._bytes += memory.size
+        if self._bytes > _WATCHED:
+            self.check()
+            self._lent.clear()
+            self._bytes = 0
         self._lent.append((memory, begin, begin + size))
         return np.ndarray(shape, dtype, buffer=memory, offset=begin)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("numba")
 
-from tinygrad_bn.backend import get_device, threads
+from tinygrad_bn.backend import BufferPool, get_device, threads
 from tinygrad_bn.kernels.cpu import CpuKernels, direct, launch, winograd
 from tinygrad_bn.kernels.cpu.algorithm import ALGORITHMS, winograd_tile
 from tinygrad_bn.kernels.reference import Kernels
@@ -387,6 +387,7 @@ def test_results_repeat_and_do_not_depend_on_what_memory_held(
             kernels.conv2d_weight_grad(x, grad, (3, 3), *ONE_STEP, 1),
         ]
 
+    monkeypatch.setattr(CPU, "memory", BufferPool())  # which hands out what it gets back
     first = results()
     for _ in range(5):
         for again, before in zip(results(), first, strict=True):
