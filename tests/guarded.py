@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_bn.backend import BufferPool, Device
+from tinygrad_bn.backend.memory import ALIGNMENT
 
 _MARGIN = 4096
 _WATCHED = 1 << 28  # bytes
@@ -27,8 +28,8 @@ class GuardedPool(BufferPool):
     def empty(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         dtype = np.dtype(dtype)
         size = math.prod(shape) * dtype.itemsize
-        memory = np.full(size + 3 * _MARGIN, _FILLED, np.uint8)
-        begin = _MARGIN + -memory.ctypes.data % _MARGIN
+        memory = np.full(size + 2 * _MARGIN + ALIGNMENT, _FILLED, np.uint8)
+        begin = _MARGIN + -memory.ctypes.data % ALIGNMENT
         self._bytes += memory.size
         if self._bytes > _WATCHED:
             self.check()

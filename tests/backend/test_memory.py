@@ -268,3 +268,15 @@ def test_what_the_user_keeps_is_not_overwritten() -> None:
         images.grad = None
     for array, copy in kept:
         np.testing.assert_array_equal(array, copy)
+
+
+def test_a_block_that_is_new_after_free_ones_were_dropped_is_lent_again() -> None:
+    pool = BufferPool()
+    shape = (60, 1 << 20)
+    for _ in range(2):  # 240 MiB are free then, and the next block makes the pool drop them
+        pool.empty((*shape,), "float32")
+        pool.empty((shape[0] + 20, shape[1]), "float32")
+    before = pool.fresh
+    pool.empty((40, 1 << 20), "float32")
+    pool.empty((40, 1 << 20), "float32")
+    assert pool.fresh == before + 1

@@ -89,9 +89,9 @@ def test_a_message_when_compiling_takes_long() -> None:
 import time
 from tinygrad_bn.kernels.cpu import compiler
 compiler._MESSAGE_AFTER = 0.05
-compiler._compiling.begin()
-time.sleep(0.3)
-compiler._compiling.end()
+with compiler._compiling.until_done():
+    compiler._compiling.begin()
+    time.sleep(0.3)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == "tinygrad_bn: compiling the fast kernels for this machine, once\n"
@@ -137,3 +137,35 @@ def test_compiled_and_loaded_code_compute_the_same_bits(tmp_path: Path) -> None:
     assert "compiling" in compiled.stderr
     assert "compiling" not in loaded.stderr
     assert compiled.stdout == loaded.stdout
+
+
+INTERRUPTED = """
+import fcntl
+from tinygrad_bn.kernels.cpu import compiler
+
+@compiler.compiled
+def double(x):
+    x[0] *= 2
+
+try:
+    double(1)  # cannot be compiled: a number has no elements
+except Exception as error:
+    print(type(error).__name__)
+with open(compiler.cache_folder() / "lock") as file:
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+print("the lock is free")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the folder's lock is POSIX's")
+def test_the_lock_is_free_after_compiling_was_interrupted(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(INTERRUPTED)
+    done = subprocess.run(
+        [sys.executable, str(program)],
+        env={**os.environ, "TINYGRAD_BN_CACHE": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split("\n")[:2] == ["TypingError", "the lock is free"]

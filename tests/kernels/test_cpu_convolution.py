@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 pytest.importorskip("numba")
 
 from tinygrad_bn.backend import BufferPool, get_device, threads
-from tinygrad_bn.kernels.cpu import CpuKernels, direct, launch, winograd
+from tinygrad_bn.kernels.cpu import CpuKernels, direct, launch, winograd, winograd_kernels
 from tinygrad_bn.kernels.cpu.algorithm import ALGORITHMS, winograd_tile
 from tinygrad_bn.kernels.reference import Kernels
 from tinygrad_bn.kernels.shapes import output_length
@@ -202,6 +202,15 @@ def test_many_channels(algorithm: str, channels: int, out_channels: int, number_
 @pytest.mark.parametrize("channels", [3, 40])
 def test_images_without_pixels_but_with_padding(algorithm: str, channels: int) -> None:
     check(algorithm, (0, 4), channels, channels, (3, 3), ((1, 1), ((2, 2), (2, 2)), (1, 1)))
+
+
+@pytest.mark.parametrize("row", [32, 64, 128, 192])  # the shortest: two vectors of 16 bytes
+def test_matrices_of_a_block_do_not_overlap(row: int) -> None:
+    for rows in (1, 2, 3, 8, 150):
+        at = winograd_kernels.place_matrices(4, rows, row)
+        assert at.matrix >= rows * row
+        assert at.block >= 16 * at.matrix
+        assert at.matrix % 64 == at.block % 64 == 0
 
 
 # -- what the package calls: the algorithm is chosen by the shape ----------------------------------------------

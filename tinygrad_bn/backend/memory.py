@@ -101,8 +101,8 @@ class BufferPool:
         return total - free, free
 
     def _drop_free(self) -> None:
-        for size, blocks in self._blocks.items():
-            self._blocks[size] = [entry for entry in blocks if getrefcount(entry[0]) != _UNLENT]
+        for blocks in self._blocks.values():
+            blocks[:] = [entry for entry in blocks if getrefcount(entry[0]) != _UNLENT]
 
 
 def _rounded(size: int) -> int:

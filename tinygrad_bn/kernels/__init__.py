@@ -10,7 +10,7 @@ import importlib.util
 import os
 from pathlib import Path
 
-from ..backend import Device
+from ..backend import Device, get_num_threads
 from ..errors import DeviceError, MissingDependencyError, explain, missing_dependency, unknown_choice
 from .reference import Kernels
 
@@ -30,6 +30,8 @@ def kernels_of(device: Device) -> Kernels:
         MissingDependencyError, DeviceError: it names one that cannot serve this device, and the message says why.
     """
     if device.kernels is None:
+        if device.name == "cpu":
+            get_num_threads()  # an environment variable that sets it governs BLAS, too, whoever uses that
         forced = os.environ.get(_FORCED_BY)
         if forced:
             device.kernels = provider(forced, device)(device)

@@ -11,7 +11,7 @@ import numpy as np
 from ..reference import Kernels
 from .formulas import IDENTITY, Formula, formula_of
 from .launch import launch, number_of_parts
-from .layout import FLOATS, rows_of
+from .layout import FLOATS, behaved, rows_of
 from .normalize import (
     block_gradient_sums,
     block_statistics,
@@ -181,19 +181,14 @@ def _formula(x: Any, order: str, activation: str, parameters: dict[str, Any]) ->
 
 def _run_of(x: Any) -> Any:
     """Return the rows of x (N * H * W, C) as one run of memory."""
-    return _own(rows_of(x).reshape(-1))
-
-
-def _own(array: Any) -> Any:
-    """Return an array that is aligned and may be written to, though nobody does: others have another Numba type."""
-    return array if array.flags.carray else array.copy()
+    return behaved(rows_of(x).reshape(-1))
 
 
 def _vectors(mean: Any, variance: Any, weight: Any, bias: Any) -> tuple[Any, Any, Any, Any]:
     """Return (C,) arrays that kernels take; an absent weight is 1 and an absent bias 0."""
-    weight = np.ones_like(mean) if weight is None else _own(weight)
-    bias = np.zeros_like(mean) if bias is None else _own(bias)
-    return _own(mean), _own(variance), weight, bias
+    weight = np.ones_like(mean) if weight is None else behaved(weight)
+    bias = np.zeros_like(mean) if bias is None else behaved(bias)
+    return behaved(mean), behaved(variance), weight, bias
 
 
 def _in_shape_of(x: Any, run: Any) -> Any:

@@ -24,6 +24,7 @@ import numba
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 from numba.core.ccallback import CFunc
 from numba.core.compiler import Flags, compile_internal
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.cpu_options import FastMathOptions
 from numba.core.sigutils import normalize_signature
 
@@ -42,15 +43,24 @@ def compiled(function: Callable[..., Any]) -> Any:
 
     It runs without the interpreter lock.
     """
-    dispatcher = numba.njit(nogil=True, **_OPTIONS)(function)
-    dispatcher._cache = _KernelCache(function)
-    return dispatcher
+    return _kept(function)
 
 
 def compiled_entry(function: Callable[..., Any], kernel: Any) -> Any:
     """Make the function through which a kernel is called; its machine code holds the kernel's."""
+    return _kept(function, f"{kernel.__module__}.{kernel.__qualname__}")
+
+
+def _kept(function: Callable[..., Any], variant: str = "") -> Any:
     dispatcher = numba.njit(nogil=True, **_OPTIONS)(function)
-    dispatcher._cache = _KernelCache(function, f"{kernel.__module__}.{kernel.__qualname__}")
+    dispatcher._cache = _KernelCache(function, variant)
+    compile_or_load = dispatcher.compile
+
+    def compile_and_let_go(signature: Any) -> Any:
+        with _compiling.until_done():
+            return compile_or_load(signature)
+
+    dispatcher.compile = compile_and_let_go
     return dispatcher
 
 
@@ -79,18 +89,6 @@ def compiled_part(function: Callable[..., Any]) -> Any:
     )
 
 
-def compiled_as_written(function: Callable[..., Any]) -> Any:
-    """Make a part like `compiled_part` whose sums are not reordered: their rounding is what the formula lives on."""
-    return numba.njit(
-        nogil=True,
-        forceinline=True,
-        no_cpython_wrapper=True,
-        no_cfunc_wrapper=True,
-        error_model="numpy",
-        fastmath={"contract", "nsz"},
-    )(function)
-
-
 def compiled_address(signature: Any, function: Callable[..., Any], variant: str) -> int:
     """Compile a function for one signature and return its address.
 
@@ -103,7 +101,8 @@ def compiled_address(signature: Any, function: Callable[..., Any], variant: str)
     """
     made: Any = CFunc(function, normalize_signature(signature), {}, _OPTIONS)
     made._cache = _KernelCache(function, variant)
-    made.compile()
+    with _compiling.until_done():
+        made.compile()
     _addressed.append(made)
     return int(made.address)
 
@@ -116,9 +115,10 @@ def cache_folder() -> Path:
     """Return where machine code is kept: below TINYGRAD_BN_CACHE, or below the user's cache folder."""
     named = os.environ.get(CACHE_VARIABLE)
     digest = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    for source in sorted(Path(__file__).parent.parent.rglob("*.py")):  # formulas take constants from the reference
         digest.update(source.read_bytes())
-    return (Path(named) if named else _user_cache_folder()) / f"kernels-{digest.hexdigest()[:16]}"
+    base = Path(named).expanduser() if named else _user_cache_folder()
+    return base / f"kernels-{digest.hexdigest()[:16]}"
 
 
 def _user_cache_folder() -> Path:
@@ -127,7 +127,9 @@ def _user_cache_folder() -> Path:
     elif sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA", Path.home()))
     else:
-        base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+        named = os.environ.get("XDG_CACHE_HOME", "")
+        # The specification says that a relative path is to be ignored.
+        base = Path(named) if Path(named).is_absolute() else Path.home() / ".cache"
     return base / "tinygrad_bn"
 
 
@@ -173,8 +175,6 @@ class _KernelCache(FunctionCache):
         if found is None:
             _compiling.begin()
             found = self._load(sig, target_context)  # another process may have compiled it while we waited
-            if found is not None:
-                _compiling.end()
         return found
 
     def _load(self, sig: Any, target_context: Any) -> Any:
@@ -188,17 +188,15 @@ class _KernelCache(FunctionCache):
         return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        try:
-            with _problems_warned():
-                super().save_overload(sig, data)
-        finally:
-            _compiling.end()
+        with _problems_warned():
+            super().save_overload(sig, data)
 
 
 class _Compiling:
-    """What is being compiled now: callers and, within them, what they call. Keeps the lock, and tells the user."""
+    """What is being compiled now. Keeps the folder's lock meanwhile, and tells the user when it takes long."""
 
     def __init__(self) -> None:
+        self._under_way = False
         self._depth = 0
         self._seconds = 0.0
         self._started = 0.0
@@ -206,9 +204,10 @@ class _Compiling:
         self._lock = contextlib.ExitStack()
 
     def begin(self) -> None:
-        self._depth += 1
-        if self._depth > 1:
+        """Say that something must be compiled; within `until_done`."""
+        if self._under_way:
             return
+        self._under_way = True
         self._lock.enter_context(_folder_locked())
         self._started = time.monotonic()
         if self._seconds < _MESSAGE_AFTER:
@@ -216,10 +215,20 @@ class _Compiling:
             self._message.daemon = True
             self._message.start()
 
-    def end(self) -> None:
-        self._depth -= 1
-        if self._depth:
-            return
+    @contextlib.contextmanager
+    def until_done(self) -> Iterator[None]:
+        """End what begins inside, whether it succeeds, fails or is interrupted: for callers and what they call."""
+        with global_compiler_lock:  # Numba's, which lets the same thread in again
+            self._depth += 1
+            try:
+                yield
+            finally:
+                self._depth -= 1
+                if self._depth == 0 and self._under_way:
+                    self._end()
+
+    def _end(self) -> None:
+        self._under_way = False
         self._seconds += time.monotonic() - self._started
         if self._message is not None:
             self._message.cancel()

@@ -26,7 +26,7 @@ def _registers() -> tuple[int, int]:
     features = llvmlite.binding.get_host_cpu_features()
     if features.get("avx512f"):
         return 64, 32
-    if features.get("avx"):
+    if features.get("avx") and features.get("fma"):
         return 32, 16
     return 16, 32 if features.get("neon") else 16
 

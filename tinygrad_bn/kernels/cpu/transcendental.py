@@ -21,7 +21,14 @@ import numpy as np
 
 def compiled_as_written(function: Callable[..., Any]) -> Any:
     """Make a part like `compiled_part` whose sums are not reordered: reducing an argument lives on their rounding."""
-    return numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz"})(function)
+    return numba.njit(
+        nogil=True,
+        forceinline=True,
+        no_cpython_wrapper=True,
+        no_cfunc_wrapper=True,
+        error_model="numpy",
+        fastmath={"contract", "nsz"},
+    )(function)
 
 
 _f = np.float32

@@ -61,7 +61,7 @@ def row_distance(columns: int, size: int) -> int:
 @lru_cache(maxsize=512)
 def place_matrices(side: int, rows: int, row: int) -> Matrices:
     """Return where matrices lie that have rows at the distance `row`."""
-    matrix = (rows * row // _LINE | 1) * _LINE
+    matrix = (-(-rows * row // _LINE) | 1) * _LINE
     return Matrices(side, row, matrix, side * side * matrix)
 
 
