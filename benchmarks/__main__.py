@@ -52,6 +52,9 @@ def main() -> int:
     if options.list:
         print("\n".join(f"{workload.name:<45} {workload.title}" for workload in workloads.TIMED))
         return 0
+    for name in ("rounds", "threads"):
+        if getattr(options, name) is not None and getattr(options, name) < 1:
+            parser.error(f"--{name} must be at least 1, got {getattr(options, name)}")
     chosen = _chosen(options)
     if not chosen and options.only:
         parser.error(f"no workload is called {options.only!r}; --list names them")

@@ -82,7 +82,9 @@ class Worker:
     def last_words(self) -> str:
         """Return the last line that the worker printed to standard error."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+        said = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+        status = self._process.poll()
+        return f"{said} (exit status {status})" if status else said
 
     def close(self) -> None:
         """End the process."""

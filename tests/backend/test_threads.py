@@ -45,6 +45,30 @@ def test_forked_and_spawned_processes_compute_the_same(method: str, monkeypatch:
     assert process.exitcode == 0
 
 
+LOCKED = """
+import os, sys
+import tinygrad_bn as tg
+from tinygrad_bn.autograd import apply, engine
+from tinygrad_bn.backend import default_generator
+
+memory = tg.get_device("cpu").memory
+drawing = default_generator._numpy.bit_generator.lock
+sys.modules["tinygrad_bn.autograd.apply"]._making_leaves.acquire()
+with drawing, memory._lock, engine._accumulating:  # as another thread might at this moment
+    child = os.fork()
+    if child == 0:
+        x = tg.randn(300, 300, requires_grad=True)
+        (x + x).sum().backward()
+        os._exit(0 if (x.grad.numpy() == 2).all() else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only POSIX systems fork")
+def test_locks_that_were_held_are_free_in_a_forked_child() -> None:
+    subprocess.run([sys.executable, "-W", "ignore", "-c", LOCKED], timeout=60, check=True)
+
+
 def test_two_python_threads_run_forward_and_backward_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "_number", 2)
     tg.manual_seed(0)

@@ -64,12 +64,12 @@ def test_several_processes_that_start_together_all_finish(tmp_path: Path) -> Non
 
 def test_a_file_in_the_folders_place(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("not a folder")
-    assert run(tmp_path, tmp_path / "cache").startswith("0 hits, 1 warnings: compiled kernels cannot be kept in")
+    assert run(tmp_path, tmp_path / "cache").startswith("0 hits, 1 warnings: compiled kernels could not be read in")
 
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a place where not even root may write")
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
-    assert run(tmp_path, Path("/proc/self/cache")).startswith("0 hits, 1 warnings: compiled kernels cannot be kept in")
+    assert run(tmp_path, Path("/proc/self/cache")).startswith("0 hits, 1 warnings: compiled kernels could not be kept in")
 
 
 @pytest.mark.parametrize("ending", [".nbi", ".nbc"])
@@ -80,7 +80,7 @@ def test_broken_files(tmp_path: Path, ending: str, content: bytes) -> None:
     assert files
     for file in files:
         file.write_bytes(content)
-    assert run(tmp_path, tmp_path / "cache").startswith("0 hits, 1 warnings: compiled kernels cannot be kept in")
+    assert run(tmp_path, tmp_path / "cache").startswith("0 hits, 1 warnings: compiled kernels could not be read in")
     assert run(tmp_path, tmp_path / "cache").startswith("2 hits, 0 warnings"), "it has been mended"
 
 

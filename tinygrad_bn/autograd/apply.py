@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backend import renew_in_children
 from ..errors import (
     ArgumentError,
     DeviceError,
@@ -25,6 +26,14 @@ from .value import Value
 
 # One tensor has one leaf, also when two threads use it first at the same time.
 _making_leaves = threading.Lock()
+
+
+def _renew_lock() -> None:
+    global _making_leaves
+    _making_leaves = threading.Lock()
+
+
+renew_in_children(_renew_lock)
 
 
 def apply(op: Op, *inputs: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backend import renew_in_children
 from ..errors import ArgumentError, DeviceError, DTypeError, GraphError, ShapeError, explain
 from ..kernels import kernels_of
 from .apply import edge_of
@@ -17,6 +18,14 @@ from .value import Value
 
 # Several threads may run backward passes that end in the same parameters.
 _accumulating = threading.Lock()
+
+
+def _renew_lock() -> None:
+    global _accumulating
+    _accumulating = threading.Lock()
+
+
+renew_in_children(_renew_lock)
 
 
 def backward(

@@ -6,13 +6,13 @@ nothing else. CuPy is imported only when a CUDA device is asked for, and the rea
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..errors import DeviceError, explain
+from .forks import renew_in_children
 from .memory import BufferPool
 
 
@@ -68,8 +68,7 @@ def _same_array(array: Any) -> Any:
 
 _host_memory = BufferPool()
 _devices: dict[str, Device] = {"cpu": Device("cpu", np, np.ndarray, _same_array, np.asarray, _host_memory)}
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_host_memory.restart)
+renew_in_children(_host_memory.restart)
 
 
 def register_device(device: Device) -> None:

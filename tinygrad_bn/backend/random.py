@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, explain
+from .forks import renew_in_children
 
 
 class Generator:
@@ -58,9 +59,17 @@ class Generator:
                 explain("Generator.set_state", "a state returned by get_state()", repr(state)[:80])
             ) from error
 
+    def restart(self) -> None:
+        """Go on with a new lock, as a forked child must: another thread of its parent may have held the old one."""
+        bits: Any = np.random.PCG64()
+        bits.state = self._numpy.bit_generator.state
+        self._numpy = np.random.Generator(bits)
+
 
 default_generator = Generator(0)
 """The stream that initialisers, dropout and every other draw without a generator of its own use."""
+
+renew_in_children(default_generator.restart)
 
 
 def manual_seed(seed: int) -> Generator:

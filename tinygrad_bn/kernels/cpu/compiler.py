@@ -178,7 +178,7 @@ class _KernelCache(FunctionCache):
         return found
 
     def _load(self, sig: Any, target_context: Any) -> Any:
-        with _problems_warned():
+        with _problems_warned("read", "they are compiled again"):
             try:
                 return super().load_overload(sig, target_context)
             except Exception:
@@ -188,7 +188,7 @@ class _KernelCache(FunctionCache):
         return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        with _problems_warned():
+        with _problems_warned("kept", "they are compiled again in every process"):
             super().save_overload(sig, data)
 
 
@@ -246,7 +246,7 @@ _warned = False
 
 
 @contextlib.contextmanager
-def _problems_warned() -> Iterator[None]:
+def _problems_warned(what_failed: str, therefore: str) -> Iterator[None]:
     """Let the cache folder's failures pass, whatever they are, with one warning."""
     global _warned
     try:
@@ -256,8 +256,8 @@ def _problems_warned() -> Iterator[None]:
             _warned = True
             problem = f"{type(error).__name__}: {error}"
             warnings.warn(
-                f"compiled kernels cannot be kept in {cache_folder()} ({problem}); they are compiled again in every "
-                f"process. Remedy: make the folder writable, delete it, or name another one in {CACHE_VARIABLE}.",
+                f"compiled kernels could not be {what_failed} in {cache_folder()} ({problem}); {therefore}. If this "
+                f"comes again: make the folder writable, delete it, or name another one in {CACHE_VARIABLE}.",
                 RuntimeWarning,
                 stacklevel=2,
             )

@@ -11,7 +11,6 @@ the team, another computes alone. Below a kernel everything is single-threaded, 
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import Any
 
@@ -21,7 +20,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ...backend import get_num_threads
+from ...backend import get_num_threads, renew_in_children
 from .atomics import atomic_add, atomic_load, atomic_store, call_part, give_way, pause
 from .compiler import compile_into, compiled, compiled_entry
 
@@ -209,8 +208,7 @@ def _start_afresh() -> None:
     _team = _Team()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_afresh)
+renew_in_children(_start_afresh)
 
 
 def _make_entry(kernel: Any) -> Any:
