@@ -69,7 +69,8 @@ def test_a_file_in_the_folders_place(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a place where not even root may write")
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
-    assert run(tmp_path, Path("/proc/self/cache")).startswith("0 hits, 1 warnings: compiled kernels could not be kept in")
+    said = run(tmp_path, Path("/proc/self/cache"))
+    assert said.startswith("0 hits, 1 warnings: compiled kernels could not be kept in")
 
 
 @pytest.mark.parametrize("ending", [".nbi", ".nbc"])
