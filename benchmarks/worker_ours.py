@@ -123,7 +123,13 @@ _OPERATIONS: dict[str, Callable[..., tg.Tensor]] = {
 }
 
 
+def _channels_last(array: Any) -> Any:
+    """Return images in the memory layout in which the layers of a network hand them on; other arrays as they are."""
+    return array if array.ndim != 4 else np.ascontiguousarray(array.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+
+
 def _operation(workload: Operation, values: dict[str, Any]) -> Prepared:
+    values = values | {name: _channels_last(values[name]) for name in ("input", "gradient")}
     inputs = {name: tg.tensor(values[name], requires_grad=True) for name in workload.inputs}
     others = {"target": tg.tensor(values["target"])} if "target" in values else {}
     gradient = tg.tensor(values["gradient"])
