@@ -126,3 +126,13 @@ def test_training_on_every_device_there_is(device: str) -> None:
         results[where] = [t.numpy() for t in (y, loss, weight.grad, gamma.grad)]
     for a, b in zip(results[device], results["cpu"], strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+
+
+def test_a_copy_has_the_same_order_in_memory_and_nothing_in_common() -> None:
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(2, 30, 40, 50)).transpose(0, 3, 1, 2)
+    for array in (images, images[:, ::2], images[0, 0, 0], np.float32(3) * np.ones(()), images.T):
+        copy = get_device("cpu").copy(array)
+        np.testing.assert_array_equal(copy, array)
+        assert not np.shares_memory(copy, array)
+    assert get_device("cpu").copy(images).strides == images.strides

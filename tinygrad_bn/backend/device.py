@@ -48,10 +48,12 @@ class Device:
         self.kernels: Any = None  # chosen by the kernels floor on first use
 
     def copy(self, array: Any) -> Any:
-        """Return a copy of an array of this device, in memory from the pool if there is one."""
+        """Return a copy of an array of this device, its axes in the same order in memory, which the pool lends if any."""
         if self.memory is None:
             return self.xp.array(array)
-        result = self.memory.empty(array.shape, array.dtype)
+        outer_first = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
+        memory = self.memory.empty(tuple(array.shape[axis] for axis in outer_first), array.dtype)
+        result = memory.transpose(sorted(range(array.ndim), key=outer_first.__getitem__))
         result[...] = array
         return result
 
