@@ -48,7 +48,7 @@ class Device:
         self.kernels: Any = None  # chosen by the kernels floor on first use
 
     def copy(self, array: Any) -> Any:
-        """Return a copy of an array of this device, its axes in the same order in memory, which the pool lends if any."""
+        """Return a copy of an array of this device with its axes in the same order in memory, from the pool if any."""
         if self.memory is None:
             return self.xp.array(array)
         outer_first = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
