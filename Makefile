@@ -49,7 +49,7 @@ compare: $(VENV)/.run ## train both orders and write the report; options: make c
 	@$(BIN)/tinygrad-bn compare $(ARGS)
 
 .PHONY: bench
-bench: $(VENV)/.run ## compare speed with other frameworks (about 25 minutes); options: make bench ARGS="--help"
+bench: $(VENV)/.run ## compare speed with other frameworks (about an hour); options: make bench ARGS="--help"
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 # -- checks -----------------------------------------------------------------------------------------------
