@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tinygrad_bn.errors import ArgumentError
-from tinygrad_bn.lab.streaming import FixedHistogram, GrowingHistogram, StreamingMoments
+from tinygrad_bn.lab.probes.streaming import FixedHistogram, GrowingHistogram, StreamingMoments
 
 stats = pytest.importorskip("scipy.stats")
 

@@ -26,8 +26,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import nn
-from ..functional import get_activation
+from ... import nn
+from ...functional import get_activation
 from .streaming import FixedHistogram, GrowingHistogram, StreamingMoments, doubled
 
 Array = np.ndarray[Any, np.dtype[Any]]

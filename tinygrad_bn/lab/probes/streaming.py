@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, explain
+from ...errors import ArgumentError, explain
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
