@@ -79,7 +79,7 @@ def test_help_is_there_and_names_the_choices(command: list[str], capsys: pytest.
             "--weight-decay",
             "softsign",
             "fashion_mini",
-            "default: convention,swap",
+            "default: convention, swap",
             "--jobs",
         ):
             assert word in text

@@ -1,11 +1,11 @@
-"""The words that a config may use, read from the floors below so that there is one list of each."""
+"""The words that a config may use, read from where they mean something so that there is one list of each."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from .. import data, functional, nn
-from .schedules import SCHEDULES
+from . import recipes
 
 
 def models() -> Sequence[str]:
@@ -18,9 +18,24 @@ def datasets() -> Sequence[str]:
     return list(data.LOADERS)
 
 
+def initializations() -> Sequence[str]:
+    """How weights are drawn."""
+    return list(recipes.INITIALIZATIONS)
+
+
+def augmentations() -> Sequence[str]:
+    """Random changes of training images."""
+    return list(recipes.AUGMENTATIONS)
+
+
+def optimizers() -> Sequence[str]:
+    """What takes the steps."""
+    return list(recipes.OPTIMIZERS)
+
+
 def schedules() -> Sequence[str]:
     """How the learning rate changes over the training."""
-    return list(SCHEDULES)
+    return list(recipes.SCHEDULES)
 
 
 def activations() -> Sequence[str]:

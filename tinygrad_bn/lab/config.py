@@ -1,14 +1,15 @@
 """What a run and a comparison are made of: one frozen dataclass each.
 
 The fields are the command line (`lab.options` makes the flags from them), the key under which a run is stored
-(`fingerprint`), and the saved `config.json`. Where things are written and how many processes run are not part
-of it, because they do not change a single number.
+(`fingerprint`), and the saved `config.json`. Where things are written and who trains is not part of it, because
+that does not change a single number.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import math
 import typing
@@ -18,11 +19,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from ..errors import ArgumentError, DataError, explain, unknown_choice
-from ..nn import canonical_order
-from . import choices
+from . import arms, choices
 
 # Part of every fingerprint: raise it when the same config no longer means the same training.
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,10 @@ class Option:
 
 
 def _option(default: Any, help: str, **keywords: Any) -> Any:
-    return dataclasses.field(default=default, metadata={"option": Option(help, **keywords)})
+    metadata = {"option": Option(help, **keywords)}
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=default.copy, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,13 +54,31 @@ class TrainingConfig:
 
     model: str = _option("small_cnn", "network", choices=choices.models)
     width: int = _option(8, "channels of the first layer; units of a hidden layer in mlp", at_least=1)
+    depth: int = _option(2, "hidden layers of mlp, blocks of plain_cnn; other networks have their own", at_least=1)
+    initialization: str = _option("default", "how weights are drawn", choices=choices.initializations)
     dataset: str = _option("fashion_mini", "data set", choices=choices.datasets)
+    augmentation: str = _option("none", "random changes of training images", choices=choices.augmentations)
+    validation_share: float = _option(
+        0.0,
+        "share of the training set that is held out and evaluated on instead of the test set",
+        at_least=0.0,
+        below=1.0,
+    )
     epochs: int = _option(5, "passes over the training set", at_least=1)
     batch_size: int = _option(64, "images per step", at_least=2)
+    optimizer: str = _option("sgd", "optimiser", choices=choices.optimizers)
     learning_rate: float = _option(0.05, "learning rate of the first step", above=0.0, flags=("--lr",))
     schedule: str = _option("cosine", "how the learning rate changes", choices=choices.schedules)
     momentum: float = _option(0.9, "momentum of SGD", at_least=0.0, below=1.0)
     weight_decay: float = _option(5e-4, "weight decay of all parameters", at_least=0.0)
+    gamma_weight_decay: float | None = _option(
+        None, "weight decay of BatchNorm's scale; none: that of all parameters", at_least=0.0
+    )
+    beta_weight_decay: float | None = _option(
+        None, "weight decay of BatchNorm's shift; none: that of all parameters", at_least=0.0
+    )
+    step_probes: int = _option(0, "look at gradients and weights every N steps; 0: never", at_least=0)
+    landscape: int = _option(0, "measure the loss landscape N times, evenly spread over the training", at_least=0)
     device: str = _option("cpu", "device to train on: cpu, cuda or cuda:N")
 
     def __post_init__(self) -> None:
@@ -75,8 +96,7 @@ class TrainingConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON values, in the order of their definition."""
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        return {field.name: _as_json(getattr(self, field.name)) for field in dataclasses.fields(self)}
 
     @classmethod
     def from_dict(cls, content: object, where: str = "from_dict") -> Self:
@@ -121,7 +141,11 @@ class RunConfig(TrainingConfig):
     False
     """
 
-    order: str = _option("convention", "order of weight, BatchNorm and activation", choices=choices.orders)
+    order: str = _option(
+        "convention",
+        "order of weight, BatchNorm and activation; for mlp also one order per hidden layer, as in swap+no-norm",
+        choices=choices.orders,
+    )
     activation: str = _option("relu", "activation function", choices=choices.activations)
     seed: int = _option(0, "seed of weights and batches", at_least=0)
 
@@ -135,15 +159,20 @@ class RunConfig(TrainingConfig):
 class CompareConfig(TrainingConfig):
     """A comparison: every activation in every order with every seed. The first order is what others are held against.
 
-    >>> config = CompareConfig(activations=("tanh",), seeds=(0, 1))
-    >>> [run.label for run in config.runs()]
+    With `vary`, all of that again for every combination of the values given there. With `tune`, each order gets its
+    own values out of that grid, chosen by the accuracy on images held out of the training set.
+
+    >>> config = CompareConfig(activations=("tanh",), seeds=(0, 1), vary={"learning_rate": (0.01, 0.1)})
+    >>> [condition.label for condition in config.conditions()]
+    ['tanh, learning_rate 0.01', 'tanh, learning_rate 0.1']
+    >>> [run.label for run in config.runs()[:4]]
     ['tanh convention seed 0', 'tanh swap seed 0', 'tanh convention seed 1', 'tanh swap seed 1']
     """
 
     orders: tuple[str, ...] = _option(
         ("convention", "swap"),
         "orders to compare; every one is held against the first",
-        choices=choices.orders,
+        choices=arms.words,
     )
     activations: tuple[str, ...] = _option(
         ("tanh", "softsign", "relu"), "activation functions, one comparison each", choices=choices.activations
@@ -151,27 +180,119 @@ class CompareConfig(TrainingConfig):
     seeds: tuple[int, ...] = _option(
         (0, 1, 2, 3, 4, 5), "a number of seeds (6 means 0 to 5), or the seeds themselves (3,5,8)", at_least=0
     )
+    vary: dict[str, tuple[Any, ...]] = _option(
+        {}, "compare under each of these values of another setting, one comparison each; may be given again"
+    )
+    tune: dict[str, tuple[Any, ...]] = _option(
+        {}, "choose this setting for each order from these values, on held-out training images; may be given again"
+    )
+    tuning_seeds: tuple[int, ...] = _option(
+        (1000, 1001), "seeds of the runs that choose; others than those of the comparison", at_least=0
+    )
+    tuning_share: float = _option(0.1, "share of the training set held out to choose on", above=0.0, below=1.0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("orders", "activations", "seeds"):
-            values = getattr(self, name)
-            if len(set(values)) != len(values) or not values:
-                got = f"{', '.join(map(str, values)) or 'none'}"
-                raise ArgumentError(explain("config", f"{name} to be at least one, each named once", got))
-        if len({canonical_order(order) for order in self.orders}) != len(self.orders):
+        for name in ("orders", "activations", "seeds", "tuning_seeds"):
+            _check_distinct(name, getattr(self, name))
+        if len({arms.meaning(order) for order in self.orders}) != len(self.orders):
             expected = "orders that differ from each other"
             raise ArgumentError(explain("config", expected, ", ".join(self.orders), "two names mean the same order"))
+        for name in ("vary", "tune"):
+            object.__setattr__(self, name, _grid(name, getattr(self, name)))
+        twice = sorted(set(self.vary) & set(self.tune))
+        if twice:
+            raise ArgumentError(explain("config", "a setting to be varied or tuned", f"{twice[0]} in both"))
+        if self.tune and set(self.seeds) & set(self.tuning_seeds):
+            shared = ", ".join(map(str, sorted(set(self.seeds) & set(self.tuning_seeds))))
+            expected = "tuning_seeds other than the comparison's seeds"
+            raise ArgumentError(explain("config", expected, f"{shared} in both", "choose on other runs than you judge"))
+        if self.validation_share and self.tune:
+            raise ArgumentError(
+                explain("config", "validation_share 0 with tune", f"{self.validation_share}", "tuning_share holds out")
+            )
 
-    def runs(self) -> list[RunConfig]:
-        """All runs, pairs next to each other, so that an interrupted comparison has whole pairs."""
-        shared = {field.name: getattr(self, field.name) for field in dataclasses.fields(TrainingConfig)}
+    def conditions(self) -> list[Condition]:
+        """Under what the orders are compared: every activation with every combination of varied settings."""
         return [
-            RunConfig(**shared, order=order, activation=activation, seed=seed)
+            Condition(activation, dict(zip(self.vary, values, strict=True)))
+            for values in itertools.product(*self.vary.values())
             for activation in self.activations
+        ]
+
+    def run(self, condition: Condition, order: str, seed: int, **chosen: Any) -> RunConfig:
+        """One run of the comparison.
+
+        Args:
+            condition: activation and varied settings.
+            order: one of `orders`.
+            seed: one of `seeds`.
+            chosen: settings that tuning has chosen for this order.
+        """
+        shared = {field.name: getattr(self, field.name) for field in dataclasses.fields(TrainingConfig)}
+        settings = {**shared, "order": order, **condition.settings, **chosen, **arms.settings_of(order)}
+        return RunConfig(**{**settings, "activation": condition.activation, "seed": seed})
+
+    def runs(self, chosen: Callable[[Condition, str], dict[str, Any]] = lambda condition, order: {}) -> list[RunConfig]:
+        """All runs that are compared, pairs next to each other, so that an interrupted comparison has whole pairs.
+
+        Args:
+            chosen: what tuning has chosen for an order under a condition; nothing by default.
+        """
+        return [
+            self.run(condition, order, seed, **chosen(condition, order))
+            for condition in self.conditions()
             for seed in self.seeds
             for order in self.orders
         ]
+
+    def candidates(self) -> list[dict[str, Any]]:
+        """The combinations of settings that tuning chooses from; none without `tune`."""
+        if not self.tune:
+            return []
+        return [dict(zip(self.tune, values, strict=True)) for values in itertools.product(*self.tune.values())]
+
+    def tuning_run(self, condition: Condition, order: str, seed: int, candidate: dict[str, Any]) -> RunConfig:
+        """One of the runs that choose: judged on images held out of the training set, never on the test set."""
+        probes_off = {"step_probes": 0, "landscape": 0}
+        return self.run(condition, order, seed, **candidate, **probes_off, validation_share=self.tuning_share)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What is the same for all orders of one comparison, apart from the settings that nothing varies.
+
+    Attributes:
+        activation: its name.
+        settings: the value of each varied setting.
+    """
+
+    activation: str
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """`tanh` or `tanh, learning_rate 0.05`."""
+        return ", ".join([self.activation, *(f"{name} {shown(value)}" for name, value in self.settings.items())])
+
+    @property
+    def key(self) -> str:
+        """The label as part of a file's name: `tanh-learning_rate-0.05`."""
+        return self.label.replace(", ", "-").replace(" ", "-")
+
+    def __hash__(self) -> int:
+        return hash(self.label)
+
+
+def shown(value: object) -> str:
+    """A setting's value for a reader: `none` for None."""
+    if value is None:
+        return "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(shown, value)) or "none"
+    if isinstance(value, dict):
+        return "; ".join(f"{name} = {shown(values)}" for name, values in value.items()) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def field_types(config: type[TrainingConfig]) -> dict[str, Any]:
@@ -187,12 +308,58 @@ def option_of(config: type[TrainingConfig], name: str) -> Option:
     return option
 
 
+def check_setting(name: str, value: object) -> Any:
+    """The value of a setting of every run, checked for its type and range.
+
+    Raises:
+        ArgumentError: there is no such setting, or it cannot have this value.
+    """
+    types = {name: kind for name, kind in field_types(TrainingConfig).items() if name not in FIXED}
+    if name not in types:
+        raise unknown_choice("config", "the setting", name, types)
+    typed = _typed(name, types[name], value)
+    _check(option_of(TrainingConfig, name), name, typed)
+    return typed
+
+
+#: What a comparison neither varies nor tunes.
+FIXED = ("device", "validation_share", "step_probes", "landscape")
+
+
+def _grid(name: str, grid: object) -> dict[str, tuple[Any, ...]]:
+    if not isinstance(grid, dict):
+        raise ArgumentError(explain("config", f"{name} to map settings to their values", repr(grid)))
+    checked = {}
+    for setting, values in grid.items():
+        if not isinstance(values, list | tuple):
+            raise ArgumentError(explain("config", f"a list of values of {setting}", repr(values)))
+        checked[setting] = tuple(check_setting(setting, value) for value in values)
+        _check_distinct(setting, checked[setting])
+    return checked
+
+
+def _check_distinct(name: str, values: tuple[Any, ...]) -> None:
+    if len(set(values)) != len(values) or not values:
+        got = shown(values)
+        raise ArgumentError(explain("config", f"{name} to be at least one, each named once", got))
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return list(value)
+    if isinstance(value, dict):
+        return {name: list(values) for name, values in value.items()}
+    return value
+
+
 def _check(option: Option, name: str, value: object) -> None:
     for item in value if isinstance(value, tuple) else (value,):
         if option.choices is not None:
             valid = list(option.choices())
-            if item not in valid:
-                raise unknown_choice("config", name, item, valid)
+            parts = str(item).split("+") if name in ("order", "orders") else [item]
+            for part in parts:
+                if part not in valid:
+                    raise unknown_choice("config", name, item, valid)
         elif isinstance(item, int | float):
             inside = math.isfinite(item) and item >= option.at_least and option.above < item < option.below
             if not inside:
@@ -211,6 +378,10 @@ def _range(option: Option) -> str:
 
 
 def _typed(name: str, expected: Any, value: object) -> Any:
+    if expected == float | None:
+        return None if value is None else _typed(name, float, value)
+    if typing.get_origin(expected) is dict:
+        return value  # checked by `_grid`, which knows the settings
     if typing.get_origin(expected) is tuple:
         if not isinstance(value, list | tuple):
             raise ArgumentError(explain("config", f"{name} to be a list", repr(value)))

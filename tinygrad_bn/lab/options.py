@@ -8,7 +8,10 @@ import typing
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from .config import CompareConfig, Option, TrainingConfig, field_types, option_of
+from .config import CompareConfig, Option, TrainingConfig, field_types, option_of, shown
+
+#: Fields that take a number of seeds, or the seeds themselves.
+SEED_LISTS = ("seeds", "tuning_seeds")
 
 Config = TypeVar("Config", bound=TrainingConfig)
 
@@ -32,6 +35,7 @@ def add_options(
             *_flags(name, option),
             dest=name,
             type=_reader(name, expected),
+            action=_Collect if typing.get_origin(expected) is dict else "store",
             default=getattr(defaults, name),
             metavar=_metavar(expected),
             help=_help(option, getattr(defaults, name)).replace("%", "%%"),
@@ -49,11 +53,14 @@ def command_line(config: CompareConfig) -> list[str]:
     flags = []
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        if value != getattr(defaults, field.name):
-            flags += [
-                _flags(field.name, option_of(CompareConfig, field.name))[0],
-                _written(field.name, value),
-            ]
+        if value == getattr(defaults, field.name):
+            continue
+        flag = _flags(field.name, option_of(CompareConfig, field.name))[0]
+        if isinstance(value, dict):
+            for setting, values in value.items():
+                flags += [flag, f"{setting}={','.join(map(_word, values))}"]
+        else:
+            flags += [flag, _written(field.name, value)]
     return flags
 
 
@@ -77,13 +84,49 @@ def parse_words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
+def parse_setting(text: str) -> tuple[str, tuple[Any, ...]]:
+    """`learning_rate=0.01,0.1` as the setting's name and its values, each of the setting's type.
+
+    >>> parse_setting("learning-rate=0.01,0.1")
+    ('learning_rate', (0.01, 0.1))
+    """
+    name, equals, values = text.partition("=")
+    name = name.strip().replace("-", "_")
+    types = field_types(TrainingConfig)
+    if not equals or name not in types:
+        settings = ", ".join(types)
+        raise argparse.ArgumentTypeError(f"expected SETTING=A,B,... with one of {settings}, got {text!r}")
+    read = _reader(name, types[name])
+    try:
+        return name, tuple(read(value) for value in parse_words(values))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected values of {name}, got {values!r}") from error
+
+
+def parse_optional(text: str) -> float | None:
+    """A number, or `none`."""
+    return None if text.strip().lower() == "none" else float(text)
+
+
+class _Collect(argparse.Action):
+    """Gathers `SETTING=VALUES` of a flag that is given several times."""
+
+    def __call__(self, parser: object, namespace: argparse.Namespace, values: Any, option: object = None) -> None:
+        name, settings = values
+        setattr(namespace, self.dest, {**getattr(namespace, self.dest), name: settings})
+
+
 def _flags(name: str, option: Option) -> tuple[str, ...]:
     return (*option.flags, f"--{name.replace('_', '-')}")
 
 
 def _reader(name: str, expected: Any) -> Callable[[str], Any]:
-    if name == "seeds":
+    if name in SEED_LISTS:
         return parse_seeds
+    if expected == float | None:
+        return parse_optional
+    if typing.get_origin(expected) is dict:
+        return parse_setting
     if typing.get_origin(expected) is tuple:
         return parse_words
     reader: Callable[[str], Any] = expected
@@ -91,22 +134,27 @@ def _reader(name: str, expected: Any) -> Callable[[str], Any]:
 
 
 def _metavar(expected: Any) -> str:
+    if typing.get_origin(expected) is dict:
+        return "SETTING=A,B,..."
     if typing.get_origin(expected) is tuple:
         return "A,B,..." if typing.get_args(expected)[0] is str else "N or A,B,..."
-    return {int: "N", float: "X", str: "NAME"}[expected]
+    return {int: "N", float: "X", float | None: "X", str: "NAME"}[expected]
 
 
 def _help(option: Option, default: object) -> str:
-    shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
     words = f": {', '.join(option.choices())}" if option.choices else ""
-    return f"{option.help}{words} (default: {shown})"
+    return f"{option.help}{words} (default: {shown(default)})"
 
 
 def _written(name: str, value: object) -> str:
     if not isinstance(value, tuple):
-        return str(value)
-    if name == "seeds":
+        return _word(value)
+    if name in SEED_LISTS:
         if value == tuple(range(len(value))):
             return str(len(value))
         return f"{value[0]}," if len(value) == 1 else ",".join(map(str, value))
-    return ",".join(map(str, value))
+    return ",".join(map(_word, value))
+
+
+def _word(value: object) -> str:
+    return "none" if value is None else str(value)

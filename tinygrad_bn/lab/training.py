@@ -21,7 +21,7 @@ from .config import RunConfig
 from .environment import environment
 from .probes import ModelProbe, mechanism
 from .runfolder import RunFolder
-from .schedules import SCHEDULES
+from .recipes import AUGMENTATIONS, INITIALIZATIONS, OPTIMIZERS, SCHEDULES, parameter_groups
 
 EVALUATION_BATCH = 250
 
@@ -66,16 +66,14 @@ def train(config: RunConfig, on_epoch: Callable[[dict[str, float]], None] | None
         shuffle=True,
         seed=config.seed,
         drop_last=True,
-        transform=normalize,
+        transform=data.Compose([*AUGMENTATIONS[config.augmentation](training_set), normalize]),
         device=device,
     )
     test_loader = data.DataLoader(test_set, EVALUATION_BATCH, transform=normalize, device=device)
 
     manual_seed(config.seed)
     model = build_model(config, training_set).to(device)
-    optimizer = optim.SGD(
-        model.parameters(), lr=config.learning_rate, momentum=config.momentum, weight_decay=config.weight_decay
-    )
+    optimizer = OPTIMIZERS[config.optimizer](parameter_groups(model, config), config)
     schedule = SCHEDULES[config.schedule](optimizer, config.epochs * len(loader))
     probe = ModelProbe(model, config.activation)
     metrics: list[dict[str, float]] = []
@@ -125,8 +123,10 @@ def build_model(config: RunConfig, dataset: data.Dataset) -> nn.Module:
     shape = dataset.image_shape
     if len(shape) != 3 or shape[1] != shape[2]:
         raise ShapeError(explain("build_model", "square images (channels, size, size)", f"{shape} in {dataset.name}"))
-    return nn.build_model(
+    depth = {"depth": config.depth} if config.model in nn.ANY_DEPTH else {}
+    model = nn.build_model(
         config.model,
+        **depth,
         in_channels=shape[0],
         num_classes=len(dataset.classes),
         image_size=shape[1],
@@ -134,6 +134,8 @@ def build_model(config: RunConfig, dataset: data.Dataset) -> nn.Module:
         order=config.order,
         activation=config.activation,
     )
+    INITIALIZATIONS[config.initialization](model)
+    return model
 
 
 def train_in_folder(folder: RunFolder) -> None:

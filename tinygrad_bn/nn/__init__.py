@@ -38,10 +38,10 @@ from .folding import fold_batch_norm
 from .fusion import fusion
 from .linear import Linear
 from .loss import CrossEntropyLoss, MSELoss
-from .models import MLP, MODELS, VGG, MobileNet, ResidualBlock, ResNet, SmallCNN, build_model
+from .models import ANY_DEPTH, MLP, MODELS, VGG, MobileNet, PlainCNN, ResidualBlock, ResNet, SmallCNN, build_model
 from .module import Module
 from .normalization import BatchNorm1d, BatchNorm2d
-from .order import ORDERS, canonical_order, parse_order
+from .order import ORDERS, canonical_order, parse_order, split_orders
 from .parameter import Parameter
 from .pooling import AdaptiveAvgPool2d, AvgPool2d, Flatten, MaxPool2d
 from .summary import ModuleRow, Summary
@@ -49,6 +49,7 @@ from .undisturbed import undisturbed
 
 __all__ = [
     "ACTIVATIONS",
+    "ANY_DEPTH",
     "CELU",
     "ELU",
     "GELU",
@@ -88,6 +89,7 @@ __all__ = [
     "PReLU",
     "Parameter",
     "PenalizedTanh",
+    "PlainCNN",
     "RReLU",
     "ReLU",
     "ReLU6",
@@ -109,5 +111,6 @@ __all__ = [
     "fusion",
     "init",
     "parse_order",
+    "split_orders",
     "undisturbed",
 ]

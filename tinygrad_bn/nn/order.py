@@ -56,6 +56,21 @@ def parse_order(order: OrderLike) -> tuple[str, ...]:
     return ORDERS[order]
 
 
+def split_orders(orders: str) -> list[OrderLike]:
+    """Return the orders of several blocks from one word, in which a plus stands between them.
+
+    >>> split_orders("swap+no-norm")
+    ['swap', 'no-norm']
+
+    Raises:
+        ArgumentError: one of them is no order; the message lists them.
+    """
+    words: list[OrderLike] = [*orders.split("+")]
+    for word in words:
+        parse_order(word)
+    return words
+
+
 def canonical_order(order: OrderLike) -> str:
     """Return the one full word for an order.
 

@@ -2,9 +2,10 @@
 
 from .mlp import MLP
 from .mobilenet import MobileNet
-from .registry import MODELS, build_model
+from .plain_cnn import PlainCNN
+from .registry import ANY_DEPTH, MODELS, build_model
 from .resnet import ResidualBlock, ResNet
 from .small_cnn import SmallCNN
 from .vgg import VGG
 
-__all__ = ["MLP", "MODELS", "VGG", "MobileNet", "ResNet", "ResidualBlock", "SmallCNN", "build_model"]
+__all__ = ["ANY_DEPTH", "MLP", "MODELS", "VGG", "MobileNet", "PlainCNN", "ResNet", "ResidualBlock", "SmallCNN", "build_model"]

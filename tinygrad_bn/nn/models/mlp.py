@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from ...checks import as_index
+from ...errors import ArgumentError, explain
 from ...tensor import Tensor
 from ..block import ActivationLike, LinearBlock
 from ..container import Sequential
@@ -22,7 +23,8 @@ class MLP(Module):
         in_features: numbers per example; images are flattened.
         hidden: features of each block.
         num_classes: number of logits.
-        order, activation, bias: of every block; see `LinearBlock`.
+        order: of every block, or a list of one order per block; see `LinearBlock`.
+        activation, bias: of every block.
 
     Attributes:
         input_shape: (in_features,).
@@ -40,7 +42,7 @@ class MLP(Module):
         in_features: int,
         hidden: Sequence[int] = (256, 256),
         num_classes: int = 10,
-        order: OrderLike = "convention",
+        order: OrderLike | list[OrderLike] = "convention",
         activation: ActivationLike = "relu",
         bias: bool = True,
     ) -> None:
@@ -48,7 +50,15 @@ class MLP(Module):
         self.input_shape = (as_index("MLP", "in_features", in_features, 1),)
         sizes = (in_features, *hidden)
         self.flatten = Flatten()
-        self.features = Sequential(*(LinearBlock(i, o, order, activation, bias) for i, o in pairwise(sizes)))
+        orders = order if isinstance(order, list) else [order] * len(hidden)
+        if len(orders) != len(hidden):
+            raise ArgumentError(explain("MLP", f"one order, or {len(hidden)} of them", str(len(orders))))
+        self.features = Sequential(
+            *(
+                LinearBlock(inputs, outputs, own, activation, bias)
+                for (inputs, outputs), own in zip(pairwise(sizes), orders, strict=True)
+            )
+        )
         self.classifier = Linear(sizes[-1], num_classes)
 
     def forward(self, input: Tensor) -> Tensor:
