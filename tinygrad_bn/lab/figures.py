@@ -1,0 +1,138 @@
+"""Charts drawn with Matplotlib: one look for all of them, and the file formats that they can be written in.
+
+Ink is drawn in `INK` and what is compared in `COLOURS`, so that a page can replace these with its own colours. Series
+are told apart by colour (Okabe & Ito 2008, safe for colour-blind readers), by line style and by marker.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+from ..errors import missing_dependency, unknown_choice
+from ..files import atomic_writer
+
+INK = "#333334"
+FAINT = "#9a9a9b"
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+LINE_STYLES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
+MARKERS = ("o", "s", "^", "D", "v", "P")
+FORMATS = ("svg", "png", "pdf")
+#: Points per inch of a PNG file.
+RESOLUTION = 200
+
+
+class Chart:
+    """A finished chart.
+
+    Args:
+        figure: the Matplotlib figure.
+
+    Attributes:
+        figure: the same, for who wants to change it.
+    """
+
+    def __init__(self, figure: Any) -> None:
+        self.figure = figure
+
+    @property
+    def svg(self) -> str:
+        """SVG text, with a transparent background; the same bytes for the same chart."""
+        stream = io.BytesIO()
+        self._write(stream, "svg")
+        return stream.getvalue().decode("utf-8")
+
+    def save(self, path: Path) -> None:
+        """Write the chart into a file; the suffix chooses the format, one of `FORMATS`.
+
+        Raises:
+            ArgumentError: another suffix.
+        """
+        format = path.suffix.removeprefix(".")
+        if format not in FORMATS:
+            raise unknown_choice("Chart.save", "the suffix", format or "none", FORMATS)
+        with atomic_writer(path) as file:
+            self._write(file, format)
+
+    def _write(self, file: Any, format: str) -> None:
+        import matplotlib
+
+        # With a salt of its own Matplotlib writes the same bytes for the same chart.
+        with matplotlib.rc_context({**STYLE, "svg.hashsalt": "tinygrad_bn"}):
+            # A picture is looked at on its own and needs a background; a drawing takes that of its page.
+            background = {"facecolor": "white"} if format == "png" else {}
+            metadata = {
+                "svg": {"Date": None, "Creator": None},
+                "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+                "png": {"Software": None},
+            }[format]
+            self.figure.savefig(file, format=format, dpi=RESOLUTION, metadata=metadata, **background)
+
+    def _repr_svg_(self) -> str:
+        return self.svg
+
+
+def panels(columns: int, *, rows: int = 1, width: float = 8.4, height: float) -> tuple[Any, list[Any]]:
+    """A new Matplotlib figure and its axes, row by row.
+
+    Args:
+        columns, rows: of panels.
+        width, height: of the whole figure, in inches.
+    """
+    try:
+        import matplotlib
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise missing_dependency("figures", "matplotlib", "lab") from error
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    figure.patch.set_alpha(0.0)
+    for panel in axes:
+        panel.patch.set_alpha(0.0)
+    return figure, axes
+
+
+def colour(index: int) -> str:
+    """The colour of the series with this number."""
+    return COLOURS[index % len(COLOURS)]
+
+
+def line(index: int) -> Any:
+    """The line style of the series with this number."""
+    return LINE_STYLES[index % len(LINE_STYLES)]
+
+
+def look(index: int) -> dict[str, Any]:
+    """Colour, line style and marker of the series with this number, as Matplotlib's keywords."""
+    return {"color": colour(index), "linestyle": line(index), "marker": MARKERS[index % len(MARKERS)]}
+
+
+def legend(panel: Any, loc: str = "best") -> None:
+    """Show the labels of a panel's series, where there are any."""
+    if panel.get_legend_handles_labels()[0]:
+        panel.legend(frameon=False, fontsize=9, loc=loc, labelcolor=INK)
+
+
+def title(panel: Any, text: str) -> None:
+    """Put a title above a panel, to the left."""
+    panel.set_title(text, loc="left", fontsize=9.5, color=INK)
+
+
+STYLE: Any = {
+    "font.family": "sans-serif",
+    "font.size": 9.5,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": FAINT,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+}
