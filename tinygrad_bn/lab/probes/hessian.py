@@ -118,7 +118,7 @@ def top_hessian_eigenvalue(
         tolerance: of the relative residual.
         seed: of the random vector to start from.
         largest: "magnitude", for the eigenvalue farthest from 0; or "value", for the largest one, which is what the
-            literature calls sharpness. At random weights the first is often negative.
+            literature calls sharpness. At random weights the first may well be negative.
 
     Raises:
         ArgumentError, DTypeError, ShapeError: an argument does not fit.

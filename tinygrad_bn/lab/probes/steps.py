@@ -74,7 +74,6 @@ class StepProbe:
                 described if layer.scale_invariant else reason
                 for layer, reason in zip(self._layers, self._reasons, strict=True)
             ]
-        self._device = next(model.parameters()).device
         self._steps: list[int] = []
         self._weights: dict[str, list[list[float]]] = {name: [] for name in WEIGHT_QUANTITIES}
         self._scales: dict[str, list[list[float]]] = {name: [] for name in NORM_QUANTITIES}
@@ -97,19 +96,20 @@ class StepProbe:
             return
         if self._steps and number <= self._steps[-1]:
             raise ArgumentError(explain("StepProbe.step", f"a number above {self._steps[-1]}", str(number)))
+        device = self._optimizer.param_groups[0]["params"][0].device
         weights = [layer.module.weight for layer in self._layers]
         trained = [weight for weight in weights if weight.grad is not None]
         if weights and not trained:
             raise GraphError(explain("StepProbe.step", "gradients", "none", "call backward() before the step"))
-        sizes = norms([weight.grad.data for weight in trained], self._device)
+        sizes = norms([weight.grad.data for weight in trained], device)
         by_weight = {id(weight): size for weight, size in zip(trained, sizes, strict=True)}
         gradient_norms = [by_weight.get(id(weight), math.nan) for weight in weights]
         rates = self._learning_rates()
         before = [weight.device.copy(weight.data) for weight in weights]
         yield
         with np.errstate(all="ignore"):
-            weight_norms = norms(before, self._device)
-            updates = norms([weight.data - old for weight, old in zip(weights, before, strict=True)], self._device)
+            weight_norms = norms(before, device)
+            updates = norms([weight.data - old for weight, old in zip(weights, before, strict=True)], device)
             found = {
                 "gradient_norm": gradient_norms,
                 "weight_norm": weight_norms.tolist(),
