@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -73,6 +76,78 @@ def test_the_mechanism_equals_its_definition_on_whole_arrays(order: str, activat
         assert layer["sparsity"] == pytest.approx(1 - np.abs(h).mean() / np.abs(h).max(), rel=1e-6)
         assert layer["zero_fraction"] == pytest.approx(np.mean(h == 0.0))
         assert layer["not_finite"] == 0
+        assert layer["mean"] == pytest.approx(g.mean(), rel=1e-6, abs=1e-7)
+        assert layer["deviation"] == pytest.approx(g.std(), rel=1e-6)
+        assert layer["activation_zero_fraction"] == pytest.approx(np.mean(g == 0.0))
+        assert layer["dead_channels"] == np.sum((by_channel == 0.0).all(axis=1))
+        assert layer["block_mean"] == pytest.approx(h.mean(), rel=1e-6, abs=1e-7)
+        assert layer["block_deviation"] == pytest.approx(h.std(), rel=1e-6)
+        assert layer["gini_low"] <= layer["gini"] <= layer["gini_high"]
+        assert layer["gini"] == pytest.approx(gini_of_sorted(h), abs=1e-4)
+
+
+@pytest.mark.parametrize("place", [ACTIVATION_OUTPUT, BLOCK_OUTPUT])
+@pytest.mark.parametrize(("order", "activation"), [("convention", "relu"), ("swap", "tanh"), ("swap", "relu")])
+def test_each_channel_equals_its_definition_on_whole_arrays(order: str, activation: str, place: str) -> None:
+    model = small_cnn(order, activation)
+    layers = layers_of(probe_in_batches(model, activation), place)
+    for layer, values in zip(layers, whole_outputs(model, place), strict=True):
+        channels = np.moveaxis(values, 1, 0).reshape(values.shape[1], -1)
+        magnitudes = np.abs(channels)
+        np.testing.assert_allclose(layer.mean, channels.mean(axis=1), rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(layer.variance, channels.var(axis=1), rtol=1e-9)
+        with np.errstate(invalid="ignore"):
+            own = magnitudes.mean(axis=1) / magnitudes.max(axis=1)
+        np.testing.assert_allclose(layer.own_saturation, own, rtol=1e-9)
+        shared = magnitudes.mean(axis=1) / magnitudes.max()
+        np.testing.assert_allclose(layer.channel_saturation, shared, rtol=1e-9)
+        np.testing.assert_allclose(layer.channel_sparsity, 1.0 - shared, rtol=1e-9)
+        assert layer.saturation == pytest.approx(layer.channel_saturation.mean())
+        np.testing.assert_array_equal(layer.channel_zero_fraction, np.mean(channels == 0.0, axis=1))
+        np.testing.assert_array_equal(layer.dead, (channels == 0.0).all(axis=1))
+        np.testing.assert_array_equal(layer.constant, channels.min(axis=1) == channels.max(axis=1))
+        low, estimate, high = layer.gini
+        for index, channel in enumerate(channels):
+            if layer.dead[index]:
+                assert np.isnan(estimate[index])
+            else:
+                assert low[index] - 1e-12 <= gini_of_sorted(channel) <= high[index] + 1e-12
+                assert estimate[index] == pytest.approx(gini_of_sorted(channel), abs=2e-3)
+
+
+def gini_of_sorted(values: np.ndarray) -> float:
+    ordered = np.sort(np.abs(values).ravel())
+    ranks = 2.0 * np.arange(1, ordered.size + 1) - ordered.size - 1.0
+    return float(np.sum(ranks * ordered) / (ordered.size * ordered.sum()))
+
+
+def test_dead_and_constant_channels() -> None:
+    values = np.random.default_rng(0).normal(size=(20, 5, 2, 2))
+    values[:, 0] = 0.0  # dead
+    values[:, 1] = 0.5  # constant
+    values[:, 2] = 0.0  # dead but for one value
+    values[13, 2, 1, 1] = 1e-20
+    values[:, 3] = 0.0  # what is not finite is not dead
+    values[4, 3, 0, 0] = np.nan
+    recorder = Recorder(["block"], -1.0, 1.0)
+    for place in (ACTIVATION_OUTPUT, BLOCK_OUTPUT):
+        for batch in np.split(values, [1, 12]):
+            recorder.add(0, place, batch)
+    (layer,) = layers_of(recorder.arrays(), ACTIVATION_OUTPUT)
+    assert layer.dead.tolist() == [True, False, False, False, False]
+    assert layer.constant.tolist() == [True, True, False, False, False]
+    (numbers,) = mechanism(recorder.arrays())
+    assert (numbers["dead_channels"], numbers["constant_channels"], numbers["not_finite"]) == (1, 2, 1)
+
+
+def test_a_layer_that_saw_no_finite_value_has_no_numbers() -> None:
+    recorder = Recorder(["block"], -1.0, 1.0)
+    for place in (ACTIVATION_OUTPUT, BLOCK_OUTPUT):
+        recorder.add(0, place, np.full((4, 2), np.nan))
+    (numbers,) = mechanism(recorder.arrays())
+    names = ("saturation", "skewness", "sparsity", "zero_fraction", "gini", "mean", "deviation", "block_skewness")
+    assert np.isnan([numbers[name] for name in names]).all()
+    assert (numbers["dead_channels"], numbers["constant_channels"], numbers["not_finite"]) == (0, 0, 8)
 
 
 def test_histograms_count_every_value_where_it_lies() -> None:
@@ -156,13 +231,63 @@ def test_a_layer_of_zeros_has_no_saturation_and_no_skewness() -> None:
     assert (layer["constant_channels"], layer["zero_fraction"]) == (2, 1.0)
 
 
-def test_skewness_of_tanh_of_a_normal_input() -> None:
-    """tanh of N(1, 1) has skewness -1.283, of N(2, 4) -1.661; mean |tanh| is .683 and .833."""
-    normal = np.random.default_rng(0).normal(size=(400, 2, 50, 50))
-    values = np.tanh(normal * np.array([1.0, 2.0])[:, None, None] + np.array([1.0, 2.0])[:, None, None])
-    recorder = Recorder(["block"], -1.0, 1.0)
-    for batch in np.split(values, 4):
-        recorder.add(0, ACTIVATION_OUTPUT, batch)
+def moments_of_transformed_normal(function: Callable[[float], float], mean: float, deviation: float) -> list[float]:
+    """Mean, deviation, skewness and mean magnitude of function(z), z ~ N(mean, deviation), by integration."""
+    integrate = pytest.importorskip("scipy.integrate")
+
+    def expectation(of: Callable[[float], float]) -> float:
+        def weighted(z: float) -> float:
+            return float(of(function(mean + deviation * z)) * np.exp(-z * z / 2.0) / np.sqrt(2.0 * np.pi))
+
+        kink = -mean / deviation
+        parts = [integrate.quad(weighted, *ends, epsabs=1e-12)[0] for ends in ((-12.0, kink), (kink, 12.0))]
+        return float(sum(parts))
+
+    first = expectation(lambda value: value)
+    second = expectation(lambda value: (value - first) ** 2)
+    third = expectation(lambda value: (value - first) ** 3)
+    return [first, second**0.5, third / second**1.5, expectation(abs)]
+
+
+#: function, mean and deviation of its normal input, and what is derived for it: skewness and mean magnitude.
+DERIVED = [
+    (lambda z: max(z, 0.0), 0.0, 1.0, 1.6406, 0.3989),
+    (np.tanh, 0.0, 1.0, 0.0, 0.556),
+    (np.tanh, 1.0, 1.0, -1.283, 0.683),
+    (np.tanh, 2.0, 2.0, -1.661, 0.833),
+    (np.tanh, 3.0, 3.0, -1.768, 0.888),
+]
+
+
+@pytest.mark.parametrize(("function", "mean", "deviation", "skewness", "magnitude"), DERIVED)
+def test_derived_values_are_those_of_the_integrals(
+    function: Callable[[float], float], mean: float, deviation: float, skewness: float, magnitude: float
+) -> None:
+    *_, integrated, absolute = moments_of_transformed_normal(function, mean, deviation)
+    assert integrated == pytest.approx(skewness, abs=6e-4)
+    assert absolute == pytest.approx(magnitude, abs=6e-4)
+
+
+def test_relu_of_a_normal_input_has_the_derived_mean_and_deviation() -> None:
+    mean, deviation, *_ = moments_of_transformed_normal(lambda z: max(z, 0.0), 0.0, 1.0)
+    assert (mean, deviation, -mean / deviation) == pytest.approx((0.3989, 0.5838, -0.6833), abs=6e-5)
+
+
+def test_the_probe_of_many_samples_comes_to_the_derived_values() -> None:
+    generator = np.random.default_rng(0)
+    recorder = Recorder(["block"], -math.inf, math.inf)
+    for _ in range(4):
+        normal = generator.normal(size=(100_000, len(DERIVED)))
+        channels = [
+            np.maximum(z, 0.0) if channel == 0 else np.tanh(mean + deviation * z)
+            for channel, (z, (_, mean, deviation, *_)) in enumerate(zip(normal.T, DERIVED, strict=True))
+        ]
+        recorder.add(0, ACTIVATION_OUTPUT, np.stack(channels, axis=1).astype(np.float32))
     (layer,) = layers_of(recorder.arrays(), ACTIVATION_OUTPUT)
-    np.testing.assert_allclose(layer.skewness, [-1.283, -1.661], atol=0.01)
-    np.testing.assert_allclose(layer.absolute_sum / layer.count, [0.683, 0.833], atol=0.002)
+    for channel, (function, mean, deviation, skewness, magnitude) in enumerate(DERIVED):
+        expected = moments_of_transformed_normal(function, mean, deviation)
+        assert layer.mean[channel] == pytest.approx(expected[0], abs=5e-3)
+        assert layer.variance[channel] == pytest.approx(expected[1] ** 2, abs=5e-3)
+        assert layer.skewness[channel] == pytest.approx(skewness, abs=0.02)
+        assert layer.absolute_sum[channel] / layer.count[channel] == pytest.approx(magnitude, abs=3e-3)
+    assert layer.channel_zero_fraction[0] == pytest.approx(0.5, abs=3e-3)

@@ -56,7 +56,51 @@ def test_moments_equal_the_whole_arrays(kind: str, dtype: type) -> None:
     magnitude = np.abs(whole)
     np.testing.assert_allclose(moments.absolute_sum, magnitude.sum(axis=1), rtol=1e-12)
     np.testing.assert_array_equal(moments.absolute_max, magnitude.max(axis=1))
+    np.testing.assert_array_equal(moments.minimum, whole.min(axis=1))
+    np.testing.assert_array_equal(moments.maximum, whole.max(axis=1))
     np.testing.assert_array_equal(moments.zeros, np.sum(whole == 0.0, axis=1))
+
+
+NORMAL = np.random.default_rng(8).normal(size=3001)
+
+#: One channel each, and how closely the skewness of SciPy is met.
+ADVERSARIAL = {
+    "mean 1e8, deviation 1": (1e8 + NORMAL, 1e-6),
+    "mean -1e8, skewed": (np.exp(NORMAL) - 1e8, 1e-6),
+    "two values": (np.where(NORMAL > 1.5, 7.0, -3.0), 1e-10),
+    "two close values": (np.where(NORMAL > 1.5, 1.0, 1.0 + 1e-6), 1e-6),
+    "scale 1e-30": (1e-30 * np.exp(NORMAL), 1e-10),
+    "scale 1e30": (1e30 * np.exp(NORMAL), 1e-10),
+    "one outlier": (np.append(NORMAL, 1e12), 1e-10),
+    "an outlier first": (np.append(1e12, NORMAL), 1e-10),
+    "sorted": (np.sort(np.exp(NORMAL)), 1e-10),
+    "one value apart": (np.append(np.zeros(3000), 1.0), 1e-10),
+}
+
+
+@pytest.mark.parametrize("size", [1, 2, 977, 5000])
+@pytest.mark.parametrize("case", ADVERSARIAL)
+def test_moments_of_adversarial_values_equal_scipys(case: str, size: int) -> None:
+    values, tolerance = ADVERSARIAL[case]
+    moments = StreamingMoments(1)
+    for start in range(0, values.size, size):
+        moments.update(values[None, start : start + size])
+    assert moments.mean[0] == pytest.approx(values.mean(), rel=1e-12, abs=1e-14)
+    # The mean of values about 1e8 is rounded at 1e-8, whatever the method.
+    assert moments.variance[0] == pytest.approx(values.var(), rel=tolerance)
+    assert moments.skewness[0] == pytest.approx(float(stats.skew(values, bias=False)), rel=tolerance, abs=tolerance)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e8, -1e-30])
+@pytest.mark.parametrize("size", [1, 977, 5000])
+def test_a_constant_channel_has_no_skewness_in_batches_of_any_size(value: float, size: int) -> None:
+    values = np.full((1, 3001), value)
+    moments = StreamingMoments(1)
+    for start in range(0, values.size, size):
+        moments.update(values[:, start : start + size])
+    assert np.isnan(moments.skewness[0])
+    assert moments.variance[0] <= (1e-15 * value) ** 2
+    assert moments.minimum[0] == moments.maximum[0] == value
 
 
 def test_constant_channels_have_no_skewness_as_in_scipy() -> None:

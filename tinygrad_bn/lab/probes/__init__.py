@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+from .hessian import HessianEigenvalue, hessian_vector_product, top_hessian_eigenvalue
+from .invariance import WeightLayer, weight_layers
+from .landscape import Landscape, landscape
+from .layers import LayerProbe, on_one_range
 from .model import (
     ACTIVATION_OUTPUT,
     BLOCK_OUTPUT,
-    LayerProbe,
     ModelProbe,
     Recorder,
     layers_of,
     mechanism,
-    on_one_range,
 )
+from .steps import StepProbe
 
 __all__ = [
     "ACTIVATION_OUTPUT",
     "BLOCK_OUTPUT",
+    "HessianEigenvalue",
+    "Landscape",
     "LayerProbe",
     "ModelProbe",
     "Recorder",
+    "StepProbe",
+    "WeightLayer",
+    "hessian_vector_product",
+    "landscape",
     "layers_of",
     "mechanism",
     "on_one_range",
+    "top_hessian_eigenvalue",
+    "weight_layers",
 ]

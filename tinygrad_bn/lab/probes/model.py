@@ -3,14 +3,18 @@
 Two places of each block are watched: the activation's output, where saturation and its asymmetry are defined, and
 the block's output (after BatchNorm in Swap order), where sparsity is defined (Kim, Kim & Kim, NeurIPS 2023).
 
-Definitions, over the whole test set:
+Definitions, over the whole test set, of a layer and of each of its channels:
 
-* saturation: mean |g| / max |g| over all values g of the activation's output, in [0, 1];
-* skewness: adjusted Fisher-Pearson skewness of each channel of the activation's output
+* saturation: mean |g| / max |g| over all values g of the activation's output, in [0, 1]; a channel's is relative to
+  the layer's largest value, or to its own;
+* skewness (asymmetric saturation): adjusted Fisher-Pearson skewness of each channel of the activation's output
   (`scipy.stats.skew(bias=False)`), and for a layer the mean of its absolute value over the channels that have one
   (a constant channel has none and is counted instead);
 * sparsity: 1 - mean |h| / max |h| over the block's output h; and beside it, because that number hangs on one
-  maximum, the share of values that are exactly zero.
+  maximum, the share of values that are exactly zero and the Gini coefficient of |h|;
+* dead channels: those that are exactly 0 wherever and for whichever image; constant channels: those that never change.
+
+Each of these can be read at both places.
 
 Histograms have fixed bins over the activation's range when it is bounded. Otherwise they start small and double
 their range with the data (`streaming.GrowingHistogram`): one pass, constant memory, and no count is lost.
@@ -21,14 +25,15 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ... import nn
 from ...functional import get_activation
-from .streaming import FixedHistogram, GrowingHistogram, StreamingMoments, doubled
+from .gini import StreamingGini
+from .layers import LayerProbe
+from .streaming import FixedHistogram, GrowingHistogram, StreamingMoments
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -49,13 +54,14 @@ class Site:
 
     def __init__(self, low: float = -math.inf, high: float = math.inf) -> None:
         self._range = (low, high)
-        self._started: tuple[StreamingMoments, FixedHistogram | GrowingHistogram] | None = None
+        self._started: tuple[StreamingMoments, FixedHistogram | GrowingHistogram, StreamingGini] | None = None
 
     def update(self, values: Array) -> None:
         """Add a batch of shape (N, C) or (N, C, H, W)."""
         by_channel = np.moveaxis(values, 1, 0).reshape(values.shape[1], -1)
         if self._started is None:
-            self._started = (StreamingMoments(len(by_channel)), self._histogram(len(by_channel)))
+            channels = len(by_channel)
+            self._started = (StreamingMoments(channels), self._histogram(channels), StreamingGini(channels))
         for part in self._started:
             part.update(by_channel)
 
@@ -63,7 +69,7 @@ class Site:
         """Everything as arrays: what `LayerProbe` holds."""
         if self._started is None:
             return {}
-        moments, histogram = self._started
+        moments, histogram, gini = self._started
         return {
             "edges": histogram.edges,
             "counts": histogram.counts,
@@ -75,6 +81,10 @@ class Site:
             "absolute_max": moments.absolute_max,
             "zeros": moments.zeros,
             "not_finite": moments.not_finite,
+            "minimum": moments.minimum,
+            "maximum": moments.maximum,
+            "gini": np.stack(gini.channels),
+            "layer_gini": np.concatenate(gini.layer),
         }
 
     def _histogram(self, channels: int) -> FixedHistogram | GrowingHistogram:
@@ -187,71 +197,6 @@ def _activations_and_blocks(model: nn.Module) -> list[tuple[str, nn.Module, nn.M
     return found
 
 
-@dataclass(frozen=True)
-class LayerProbe:
-    """Statistics of one place of one layer, over the test set; arrays of one entry per channel.
-
-    Attributes:
-        name: the block's name in the model.
-        edges: bin edges of the histogram, shared by the channels.
-        counts: histogram, shape (channels, bins).
-        count: number of finite values; not_finite: number of others.
-        mean, variance (biased), skewness (adjusted; nan for a constant channel): moments.
-        absolute_sum, absolute_max: of the magnitudes.
-        zeros: number of values that are exactly 0.
-    """
-
-    name: str
-    edges: Array
-    counts: Array
-    count: Array
-    mean: Array
-    variance: Array
-    skewness: Array
-    absolute_sum: Array
-    absolute_max: Array
-    zeros: Array
-    not_finite: Array
-
-    @property
-    def relative_magnitude(self) -> float:
-        """mean|g| / max|g| over the layer; nan when every value is 0."""
-        largest = self.absolute_max.max(initial=0.0)
-        return float(self.absolute_sum.sum() / self.count.sum() / largest) if largest > 0.0 else math.nan
-
-    @property
-    def mean_absolute_skewness(self) -> float:
-        """Mean of |skewness| over the channels that are not constant; nan when all are."""
-        magnitudes = np.abs(self.skewness[~np.isnan(self.skewness)])
-        return float(magnitudes.mean()) if magnitudes.size else math.nan
-
-    @property
-    def constant_channels(self) -> int:
-        """Number of channels whose output never changes over the test set."""
-        return int(np.isnan(self.skewness).sum())
-
-    @property
-    def zero_fraction(self) -> float:
-        """Share of values that are exactly 0."""
-        total = self.count.sum()
-        return float(self.zeros.sum() / total) if total else math.nan
-
-
-def on_one_range(probes: Sequence[LayerProbe]) -> list[LayerProbe]:
-    """The same probes with their histograms over the widest range among them, so that bins can be compared.
-
-    Growing ranges are powers of two, so this merges whole bins and is exact; equal ranges stay as they are.
-    """
-    widest = max(probe.edges[-1] for probe in probes)
-    return [_widened(probe, widest) for probe in probes]
-
-
-def _widened(probe: LayerProbe, limit: float) -> LayerProbe:
-    while probe.edges[-1] < limit:
-        probe = replace(probe, edges=2.0 * probe.edges, counts=doubled(probe.counts))
-    return probe
-
-
 def layers_of(arrays: Mapping[str, Array], place: str) -> list[LayerProbe]:
     """Read the layers of one place (`ACTIVATION_OUTPUT` or `BLOCK_OUTPUT`) back from saved arrays, in order."""
     names = [str(name) for name in arrays["layers"]]
@@ -264,21 +209,39 @@ def layers_of(arrays: Mapping[str, Array], place: str) -> list[LayerProbe]:
 
 
 def mechanism(arrays: Mapping[str, Array]) -> list[dict[str, Any]]:
-    """The numbers of each layer that a report shows: saturation, skewness, sparsity, zeros."""
+    """The numbers of each layer that a report shows.
+
+    `saturation`, `skewness`, `mean`, `deviation`, `activation_zero_fraction`, `constant_channels`, `dead_channels` and
+    `not_finite` are of the activation's output; `sparsity`, `zero_fraction`, `gini` (with `gini_low` and `gini_high`,
+    its bounds) and what begins with `block_` are of the block's output.
+    """
     both = zip(layers_of(arrays, ACTIVATION_OUTPUT), layers_of(arrays, BLOCK_OUTPUT), strict=True)
-    return [
-        {
-            "name": activation.name,
-            "channels": len(activation.count),
-            "saturation": activation.relative_magnitude,
-            "skewness": activation.mean_absolute_skewness,
-            "constant_channels": activation.constant_channels,
-            "sparsity": 1.0 - block.relative_magnitude,
-            "zero_fraction": block.zero_fraction,
-            "not_finite": int(activation.not_finite.sum()),
-        }
-        for activation, block in both
-    ]
+    return [_numbers(activation, block) for activation, block in both]
+
+
+def _numbers(activation: LayerProbe, block: LayerProbe) -> dict[str, Any]:
+    low, gini, high = block.layer_gini.tolist()
+    return {
+        "name": activation.name,
+        "channels": len(activation.count),
+        "saturation": activation.saturation,
+        "skewness": activation.mean_absolute_skewness,
+        "mean": activation.layer_mean,
+        "deviation": math.sqrt(activation.layer_variance),
+        "activation_zero_fraction": activation.zero_fraction,
+        "constant_channels": activation.constant_channels,
+        "dead_channels": activation.dead_channels,
+        "not_finite": int(activation.not_finite.sum()),
+        "sparsity": block.sparsity,
+        "zero_fraction": block.zero_fraction,
+        "gini": gini,
+        "gini_low": low,
+        "gini_high": high,
+        "block_skewness": block.mean_absolute_skewness,
+        "block_mean": block.layer_mean,
+        "block_deviation": math.sqrt(block.layer_variance),
+        "block_not_finite": int(block.not_finite.sum()),
+    }
 
 
 def _prefix(index: int, place: str) -> str:

@@ -33,7 +33,7 @@ def _blocks(values: Array) -> Iterator[tuple[slice, Array]]:
 
 
 class StreamingMoments:
-    """Count, mean, second and third central sums, largest magnitude and zeros, per channel.
+    """Count, mean, second and third central sums, range, largest magnitude and zeros, per channel.
 
     Values that are not finite are counted apart and kept out of everything else.
     """
@@ -44,7 +44,8 @@ class StreamingMoments:
         self.second = np.zeros(channels, dtype=np.float64)
         self.third = np.zeros(channels, dtype=np.float64)
         self.absolute_sum = np.zeros(channels, dtype=np.float64)
-        self.absolute_max = np.zeros(channels, dtype=np.float64)
+        self.minimum = np.full(channels, np.inf)
+        self.maximum = np.full(channels, -np.inf)
         self.zeros = np.zeros(channels, dtype=np.int64)
         self.not_finite = np.zeros(channels, dtype=np.int64)
 
@@ -63,9 +64,9 @@ class StreamingMoments:
         added = values.shape[1]
         if added == 0:
             return
-        magnitude = np.abs(values)
-        self.absolute_sum[channels] += magnitude.sum(axis=1)
-        self.absolute_max[channels] = np.maximum(self.absolute_max[channels], magnitude.max(axis=1))
+        self.absolute_sum[channels] += np.abs(values).sum(axis=1)
+        self.minimum[channels] = np.minimum(self.minimum[channels], values.min(axis=1))
+        self.maximum[channels] = np.maximum(self.maximum[channels], values.max(axis=1))
         self.zeros[channels] += added - np.count_nonzero(values, axis=1)
 
         mean = values.mean(axis=1)
@@ -86,6 +87,11 @@ class StreamingMoments:
         self.second[channels] += second + delta**2 * before * added / total
         self.mean[channels] += delta * added / total
         self.count[channels] += added
+
+    @property
+    def absolute_max(self) -> Array:
+        """Largest magnitude per channel; 0 without values."""
+        return np.where(self.count > 0, np.maximum(np.abs(self.minimum), np.abs(self.maximum)), 0.0)
 
     @property
     def variance(self) -> Array:
