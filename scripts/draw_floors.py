@@ -59,6 +59,7 @@ OUTSIDE: dict[str, Outside] = {
     "rich": Outside(("lab", "cli")),
     "dask": Outside(("lab",)),
     "distributed": Outside(("lab",)),
+    "tensorboardX": Outside(("lab",)),
     "numba": Outside(("kernels.cpu",), at_load=True),
     "llvmlite": Outside(("kernels.cpu",), at_load=True),
     "threadpoolctl": Outside(("backend", "lab")),

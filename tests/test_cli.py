@@ -103,10 +103,10 @@ def test_compare_then_report(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 def test_a_failed_run_makes_the_exit_code_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(folder: object) -> None:
+    def fail(folder: object, **how: object) -> None:
         raise MemoryError("no room")
 
-    monkeypatch.setattr("tinygrad_bn.lab.executor.train_in_folder", fail)
+    monkeypatch.setattr("tinygrad_bn.lab.executors.base.train_in_folder", fail)
     monkeypatch.setattr("tinygrad_bn.lab.main_job.draw_graphs", lambda comparison: None)
     assert run(*TINY, "--activations", "tanh", "--seeds", "1", "--jobs", "0", "--out", str(tmp_path / "out")) == 1
     text = capsys.readouterr().out

@@ -9,12 +9,13 @@ import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tinygrad_bn.errors import ArgumentError, DataError, DeviceError, MissingDependencyError
 from tinygrad_bn.lab import CompareConfig, RunConfig, compare
-from tinygrad_bn.lab.executor import THREAD_VARIABLES, execute
+from tinygrad_bn.lab.executors import Processes, base
 from tinygrad_bn.lab.runfolder import RunFolder
 
 pytest.importorskip("scipy")
@@ -39,8 +40,10 @@ def test_everything_is_written(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "graphs").iterdir()} == {"tanh-convention.svg", "tanh-swap.svg"}
     folder = comparison.records[0].folder
     assert {path.name for path in folder.path.iterdir()} == {
+        "attempts.jsonl",
         "config.json",
         "env.json",
+        "lock",
         "metrics.jsonl",
         "probes.npz",
         "checkpoint.safetensors",
@@ -78,16 +81,15 @@ def test_more_seeds_in_the_same_folder_keep_the_runs_that_are_there(tmp_path: Pa
 
 @pytest.mark.usefixtures("without_pictures")
 def test_a_run_that_fails_does_not_stop_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tinygrad_bn.lab import executor
 
-    train = executor.train_in_folder
+    train = base.train_in_folder
 
-    def sometimes(folder: RunFolder) -> None:
+    def sometimes(folder: RunFolder, **how: Any) -> None:
         if folder.config.seed == 0 and folder.config.order == "swap":
             raise MemoryError("no room")
-        train(folder)
+        train(folder, **how)
 
-    monkeypatch.setattr(executor, "train_in_folder", sometimes)
+    monkeypatch.setattr(base, "train_in_folder", sometimes)
     comparison = compare(TINY, out=tmp_path, jobs=0)
     assert [record.failure for record in comparison.unfinished] == ["MemoryError: no room"]
     assert comparison.pairs("tanh")[0].seeds == (1,)
@@ -107,7 +109,7 @@ def test_a_killed_worker_is_recorded_and_the_others_go_on(tmp_path: Path) -> Non
                 if process.name == slow.label and process.pid is not None:
                     os.kill(process.pid, signal.SIGKILL)
 
-    execute(tmp_path, [slow, quick], 2, kill_the_slow_one, ended.append)
+    Processes(2).run(tmp_path, [slow, quick], kill_the_slow_one, ended.append)
     assert set(ended) == {slow, quick}
     assert RunFolder(tmp_path, quick).is_done
     assert not RunFolder(tmp_path, slow).is_done
@@ -119,16 +121,16 @@ def test_a_killed_worker_is_recorded_and_the_others_go_on(tmp_path: Path) -> Non
 
 def test_workers_end_when_the_parent_is_interrupted(tmp_path: Path) -> None:
     slow = RunConfig(dataset="fashion_mini", epochs=50, width=8)
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    before = {name: os.environ.get(name) for name in base.THREAD_VARIABLES}
 
     def interrupt(running: Sequence[RunConfig]) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        execute(tmp_path, [slow], 1, interrupt, lambda run: None)
+        Processes(1).run(tmp_path, [slow], interrupt, lambda run: None)
     assert multiprocessing.active_children() == []
     assert not RunFolder(tmp_path, slow).is_done
-    assert {name: os.environ.get(name) for name in THREAD_VARIABLES} == before
+    assert {name: os.environ.get(name) for name in base.THREAD_VARIABLES} == before
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tinygrad_bn import data, interop
 from tinygrad_bn.backend import threads
 from tinygrad_bn.errors import ShapeError
 from tinygrad_bn.lab import RunConfig, train
-from tinygrad_bn.lab.executor import attempt, execute
+from tinygrad_bn.lab.executors import Processes, attempt
 from tinygrad_bn.lab.runfolder import RunFolder
 from tinygrad_bn.lab.training import build_model
 
@@ -42,7 +42,7 @@ def test_a_worker_process_gives_the_numbers_of_this_one(tmp_path: Path, monkeypa
     monkeypatch.setattr(threads, "_number", 1)  # as in a worker: sums are cut up for the threads that there are
     other = dataclasses.replace(TINY, order="convention")
     ended: list[RunConfig] = []
-    execute(tmp_path, [TINY, other], 2, lambda running: None, ended.append)
+    Processes(2).run(tmp_path, [TINY, other], lambda running: None, ended.append)
     assert set(ended) == {TINY, other}
     for config in (TINY, other):
         here = train(config)
@@ -103,10 +103,10 @@ def test_a_failure_is_recorded_with_its_cause(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(folder: RunFolder) -> None:
+    def interrupt(folder: RunFolder, **how: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tinygrad_bn.lab.executor.train_in_folder", interrupt)
+    monkeypatch.setattr("tinygrad_bn.lab.executors.base.train_in_folder", interrupt)
     with pytest.raises(KeyboardInterrupt):
         attempt(tmp_path, TINY)
     assert RunFolder(tmp_path, TINY).error() is None

@@ -5,25 +5,31 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from .. import data, nn, optim
+from .. import data, nn
 from .. import functional as F
 from ..autograd import no_grad
-from ..backend import get_device, manual_seed
-from ..errors import ShapeError, explain
+from ..backend import default_generator, get_device, manual_seed
+from ..errors import ShapeError, StateError, TinygradBNError, explain
 from ..tensor import Tensor
 from .config import RunConfig
-from .environment import environment
-from .probes import ModelProbe, mechanism
-from .runfolder import RunFolder
+from .environment import environment, package_version
+from .events import EventFiles
+from .probes import ModelProbe, StepProbe, landscape, mechanism, top_hessian_eigenvalue
 from .recipes import AUGMENTATIONS, INITIALIZATIONS, OPTIMIZERS, SCHEDULES, parameter_groups
+from .runfolder import RunFolder
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Metrics = dict[str, float]
 
 EVALUATION_BATCH = 250
+#: Which images are held out is the same for every run, so that all of them are judged on the same ones.
+VALIDATION_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -35,17 +41,23 @@ class Trained:
         metrics: one entry per epoch: epoch, train_loss (mean over the steps), test_loss, test_accuracy (percent),
             learning_rate (at the epoch's end), seconds.
         probes: histograms and moments by layer, as `RunFolder.write_probes` takes them.
-        result: what `result.json` holds: final accuracy and loss, whether training diverged, layers, time.
+        result: what `result.json` holds: final accuracy and loss, what they were evaluated on, whether training
+            diverged, layers, time.
+        steps: what `StepProbe` recorded; empty without `config.step_probes`.
+        landscape: one entry per measurement of the loss landscape: step, and what `Landscape.to_dict` and
+            `HessianEigenvalue.to_dict` (under "hessian") give.
     """
 
     model: nn.Module
-    metrics: list[dict[str, float]]
-    probes: dict[str, np.ndarray[Any, Any]]
+    metrics: list[Metrics]
+    probes: dict[str, Array]
     result: dict[str, Any]
+    steps: dict[str, Array] = field(default_factory=dict)
+    landscape: list[dict[str, Any]] = field(default_factory=list)
 
 
-def train(config: RunConfig, on_epoch: Callable[[dict[str, float]], None] | None = None) -> Trained:
-    """Train one network and evaluate it on the test set after every epoch.
+def train(config: RunConfig, on_epoch: Callable[[Metrics], None] | None = None) -> Trained:
+    """Train one network and evaluate it after every epoch: on the test set, or on held-out training images.
 
     The seed is set here, so the numbers repeat bit for bit on one machine, in this process or another, as long as
     linear algebra uses the same number of threads. A run whose loss is no longer a number stops at the end of
@@ -55,63 +67,190 @@ def train(config: RunConfig, on_epoch: Callable[[dict[str, float]], None] | None
         config: what to train.
         on_epoch: told each epoch's numbers as the epoch ends.
     """
-    started = time.perf_counter()
-    device = get_device(config.device)
-    training_set, test_set = data.load(config.dataset, "train"), data.load(config.dataset, "test")
-    normalize = data.Normalize(training_set.mean, training_set.std)
-    # Statistics of a batch are those of a whole batch: the rest of an epoch that does not fill one is left out.
-    loader = data.DataLoader(
-        training_set,
-        config.batch_size,
-        shuffle=True,
-        seed=config.seed,
-        drop_last=True,
-        transform=data.Compose([*AUGMENTATIONS[config.augmentation](training_set), normalize]),
-        device=device,
-    )
-    test_loader = data.DataLoader(test_set, EVALUATION_BATCH, transform=normalize, device=device)
+    training = Training(config)
+    while not training.is_over:
+        training.run_epoch()
+        if on_epoch is not None:
+            on_epoch(training.metrics[-1])
+    return training.finish()
 
-    manual_seed(config.seed)
-    model = build_model(config, training_set).to(device)
-    optimizer = OPTIMIZERS[config.optimizer](parameter_groups(model, config), config)
-    schedule = SCHEDULES[config.schedule](optimizer, config.epochs * len(loader))
-    probe = ModelProbe(model, config.activation)
-    metrics: list[dict[str, float]] = []
-    diverged = False
-    while len(metrics) < config.epochs and not diverged:
-        epoch_started = time.perf_counter()
-        train_loss = train_epoch(model, loader, optimizer, schedule)
-        diverged = not math.isfinite(train_loss)
-        # The probes watch the evaluation after the last epoch: one pass over the test set serves both.
-        last = diverged or len(metrics) + 1 == config.epochs
-        with probe.watching() if last else contextlib.nullcontext():
-            test_loss, test_accuracy = evaluate(model, test_loader)
-        metrics.append(
+
+class Training:
+    """A run under way: epoch by epoch, with a state between two epochs from which another process can go on.
+
+    Args:
+        config: what to train. The default generator is seeded with its seed.
+
+    Attributes:
+        metrics: one entry per epoch so far; see `Trained`.
+    """
+
+    def __init__(self, config: RunConfig) -> None:
+        self.config = config
+        self.metrics: list[Metrics] = []
+        self._started = time.perf_counter()
+        device = get_device(config.device)
+        self._training_set, self._evaluation_set = datasets_of(config)
+        normalize = data.Normalize(self._training_set.mean, self._training_set.std)
+        # Statistics of a batch are those of a whole batch: the rest of an epoch that does not fill one is left out.
+        self._loader = data.DataLoader(
+            self._training_set,
+            config.batch_size,
+            shuffle=True,
+            seed=config.seed,
+            drop_last=True,
+            transform=data.Compose([*AUGMENTATIONS[config.augmentation](self._training_set), normalize]),
+            device=device,
+        )
+        self._evaluation_loader = data.DataLoader(
+            self._evaluation_set, EVALUATION_BATCH, transform=normalize, device=device
+        )
+        manual_seed(config.seed)
+        self.model = build_model(config, self._training_set).to(device)
+        self._optimizer = OPTIMIZERS[config.optimizer](parameter_groups(self.model, config), config)
+        steps = config.epochs * len(self._loader)
+        self._schedule = SCHEDULES[config.schedule](self._optimizer, steps)
+        self._probe = ModelProbe(self.model, config.activation)
+        self._has_been_probed = False
+        self._step_probe = StepProbe(self.model, self._optimizer, config.step_probes) if config.step_probes else None
+        self._landscape_steps = {steps * number // config.landscape for number in range(config.landscape)}
+        self._landscape: list[dict[str, Any]] = []
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is no epoch left, or the loss of the last one is no longer a number."""
+        return len(self.metrics) == self.config.epochs or self._has_diverged
+
+    @property
+    def _has_diverged(self) -> bool:
+        return bool(self.metrics) and not math.isfinite(self.metrics[-1]["train_loss"])
+
+    def run_epoch(self) -> None:
+        """Train for one epoch, evaluate, and append to `metrics`."""
+        started = time.perf_counter()
+        train_loss = self._train()
+        # The probes watch the evaluation after the last epoch: one pass over the images serves both.
+        last = not math.isfinite(train_loss) or len(self.metrics) + 1 == self.config.epochs
+        loss, accuracy = self._evaluate(probed=last)
+        self.metrics.append(
             {
-                "epoch": len(metrics) + 1,
+                "epoch": len(self.metrics) + 1,
                 "train_loss": train_loss,
-                "test_loss": test_loss,
-                "test_accuracy": test_accuracy,
-                "learning_rate": optimizer.param_groups[0]["lr"],
-                "seconds": time.perf_counter() - epoch_started,
+                "test_loss": loss,
+                "test_accuracy": accuracy,
+                "learning_rate": self._optimizer.param_groups[0]["lr"],
+                "seconds": time.perf_counter() - started,
             }
         )
-        if on_epoch is not None:
-            on_epoch(metrics[-1])
-    arrays = probe.arrays()
-    result = {
-        "test_accuracy": metrics[-1]["test_accuracy"],
-        "test_loss": metrics[-1]["test_loss"],
-        "train_loss": metrics[-1]["train_loss"],
-        "diverged": diverged,
-        "epochs": len(metrics),
-        "parameters": sum(parameter.size for parameter in model.parameters()),
-        "training_images": len(training_set),
-        "test_images": len(test_set),
-        "seconds": time.perf_counter() - started,
-        "layers": mechanism(arrays),
-    }
-    return Trained(model, metrics, arrays, result)
+
+    def finish(self) -> Trained:
+        """What has come out, after the last epoch."""
+        if not self._has_been_probed:  # by another process, whose probes are gone with it
+            self._evaluate(probed=True)
+        arrays = self._probe.arrays()
+        last = self.metrics[-1]
+        result = {
+            "evaluated_on": "validation" if self.config.validation_share else "test",
+            "test_accuracy": last["test_accuracy"],
+            "test_loss": last["test_loss"],
+            "train_loss": last["train_loss"],
+            "diverged": self._has_diverged,
+            "epochs": len(self.metrics),
+            "parameters": sum(parameter.size for parameter in self.model.parameters()),
+            "training_images": len(self._training_set),
+            "test_images": len(self._evaluation_set),
+            "seconds": time.perf_counter() - self._started,
+            "layers": mechanism(arrays),
+        }
+        steps = self._step_probe.arrays() if self._step_probe is not None else {}
+        return Trained(self.model, self.metrics, arrays, result, steps, self._landscape)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the next epoch depends on, as `write_state` takes it."""
+        optimizer = self._optimizer.state_dict()
+        return {
+            "of": self._identity(),
+            "seconds": time.perf_counter() - self._started,
+            "metrics": self.metrics,
+            "model": self.model.state_dict(),
+            "optimizer": {**optimizer, "state": list(optimizer["state"].items())},  # numbers are no keys in JSON
+            "schedule": self._schedule.state_dict(),
+            "loader": self._loader.state_dict(),
+            "generator": default_generator.get_state(),
+            "steps": self._step_probe.arrays() if self._step_probe is not None else None,
+            "landscape": self._landscape,
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state that `state` returned, of the same config and version, as if nothing had happened.
+
+        Raises:
+            StateError: it is no such state. This training is then of no further use.
+        """
+        if state.get("of") != self._identity():
+            raise StateError(explain("Training.load_state", f"a state of {self._identity()}", str(state.get("of"))))
+        try:
+            self._started -= state["seconds"]
+            self.metrics = [dict(line) for line in state["metrics"]]
+            self.model.load_state_dict(state["model"])
+            optimizer = state["optimizer"]
+            self._optimizer.load_state_dict({**optimizer, "state": dict(optimizer["state"])})
+            self._schedule.load_state_dict(state["schedule"])
+            self._loader.load_state_dict(state["loader"])
+            if self._step_probe is not None:
+                self._step_probe.restore(state["steps"])
+            self._landscape = list(state["landscape"])
+            default_generator.set_state(state["generator"])
+        except (KeyError, TypeError, ValueError, TinygradBNError) as error:
+            got = f"{type(error).__name__}: {error}"
+            raise StateError(explain("Training.load_state", "a whole state of a training", got)) from error
+
+    def _identity(self) -> dict[str, str]:
+        """Whose state it is: that of another config, or of a version that computes differently, is none of ours."""
+        return {"run": self.config.fingerprint, "tinygrad_bn": package_version("tinygrad_bn"), "numpy": np.__version__}
+
+    def _train(self) -> float:
+        """Take one step per batch and return the mean loss of the steps."""
+        self.model.train()
+        total = Tensor(np.zeros((), dtype=np.float32), device=self._loader.device)
+        first = len(self.metrics) * len(self._loader)
+        for number, (images, labels) in enumerate(self._loader, start=first):
+            if number in self._landscape_steps:
+                self._landscape.append(self._look_around(number, images, labels))
+            self._optimizer.zero_grad()
+            loss = F.cross_entropy(self.model(images), labels)
+            loss.backward()
+            with self._step_probe.step(number) if self._step_probe is not None else contextlib.nullcontext():
+                self._optimizer.step()
+            self._schedule.step()
+            # The sum stays on the device: reading it at every step would make a GPU wait.
+            total = total + loss.detach()
+        return float(total.item()) / len(self._loader)
+
+    def _look_around(self, step: int, images: Tensor, labels: Tensor) -> dict[str, Any]:
+        """Measure the loss landscape around the weights on the batch that the next step is taken on."""
+        rate = self._optimizer.param_groups[0]["lr"]
+        around = landscape(self.model, F.cross_entropy, images, labels, rate)
+        curvature = top_hessian_eigenvalue(self.model, F.cross_entropy, images, labels, largest="value")
+        return {"step": step, **around.to_dict(), "hessian": curvature.to_dict()}
+
+    def _evaluate(self, probed: bool) -> tuple[float, float]:
+        self._has_been_probed = probed
+        with self._probe.watching() if probed else contextlib.nullcontext():
+            return evaluate(self.model, self._evaluation_loader)
+
+
+def datasets_of(config: RunConfig) -> tuple[data.Dataset, data.Dataset]:
+    """What a run is trained on, and what it is evaluated on: the test set, or images held out of the training set.
+
+    Raises:
+        ArgumentError: `validation_share` leaves no image on one side.
+    """
+    training_set = data.load(config.dataset, "train")
+    if not config.validation_share:
+        return training_set, data.load(config.dataset, "test")
+    held_out, rest = training_set.split(config.validation_share, VALIDATION_SEED)
+    return rest, held_out
 
 
 def build_model(config: RunConfig, dataset: data.Dataset) -> nn.Module:
@@ -138,31 +277,50 @@ def build_model(config: RunConfig, dataset: data.Dataset) -> nn.Module:
     return model
 
 
-def train_in_folder(folder: RunFolder) -> None:
-    """Train the run of a folder and write everything into it, the result last."""
-    folder.begin()
-    folder.write_environment(environment(folder.config.device))
-    trained = train(folder.config, folder.add_metrics)
+def train_in_folder(
+    folder: RunFolder, tensorboard: bool = False, after_epoch: Callable[[], None] = lambda: None
+) -> None:
+    """Train the run of a folder, from its last whole epoch on, and write everything into it, the result last.
+
+    Args:
+        folder: where the run lies; nobody else must be training it, see `RunFolder.locked`.
+        tensorboard: also write event files for TensorBoard.
+        after_epoch: called after each epoch, when everything about it has been written.
+    """
+    training = _taken_up(folder) or Training(folder.config)
+    folder.begin(training.metrics)
+    folder.write_environment(environment(folder.config.device), from_epoch=len(training.metrics))
+    with EventFiles(folder.path / "events", training.metrics) if tensorboard else contextlib.nullcontext() as events:
+        while not training.is_over:
+            training.run_epoch()
+            # The state first: it holds the metrics, and a line that the file lacks is written from it again.
+            folder.write_state(training.state())
+            folder.add_metrics(training.metrics[-1])
+            if events is not None:
+                events.add(training.metrics[-1])
+            after_epoch()
+    trained = training.finish()
     folder.write_probes(trained.probes)
+    if trained.steps:
+        folder.write_steps(trained.steps)
+    if trained.landscape:
+        folder.write_landscape(trained.landscape)
     folder.write_checkpoint(trained.model)
     folder.write_result(trained.result)
+    folder.forget_state()
 
 
-def train_epoch(
-    model: nn.Module, loader: data.DataLoader, optimizer: optim.Optimizer, schedule: optim.LRScheduler
-) -> float:
-    """Take one step per batch and return the mean loss of the steps."""
-    model.train()
-    total = Tensor(np.zeros((), dtype=np.float32), device=loader.device)
-    for images, labels in loader:
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model(images), labels)
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        # The sum stays on the device: reading it at every step would make a GPU wait.
-        total = total + loss.detach()
-    return float(total.item()) / len(loader)
+def _taken_up(folder: RunFolder) -> Training | None:
+    """The training that another attempt has left, or None when there is none that can be gone on with."""
+    state = folder.state()
+    if state is None:
+        return None
+    training = Training(folder.config)
+    try:
+        training.load_state(state)
+    except StateError:
+        return None
+    return training
 
 
 def evaluate(model: nn.Module, loader: data.DataLoader) -> tuple[float, float]:

@@ -1,0 +1,46 @@
+"""Which executor the command line's words mean."""
+
+from __future__ import annotations
+
+import re
+
+from ...errors import ArgumentError, explain
+from .base import Executor, default_jobs
+from .cluster import Cluster
+from .in_process import InProcess
+from .processes import Processes
+
+
+def executor_for(
+    jobs: int | None = None, cluster: str | None = None, *, device: str = "cpu", tensorboard: bool = False
+) -> Executor:
+    """Return who trains the runs of a comparison.
+
+    Args:
+        jobs: how many runs at a time. By default one per core (one on a GPU), on an existing cluster one per worker.
+            0 trains one after the other in this process.
+        cluster: None for processes of this machine, "local" for a Dask cluster on this machine, or the address of
+            the scheduler of an existing one, as in "tcp://host:8786".
+        device: what the runs are trained on.
+        tensorboard: also write event files for TensorBoard.
+
+    Raises:
+        ArgumentError: jobs or cluster is none of these.
+        MissingDependencyError: a package that this needs is not installed.
+
+    >>> executor_for(0)
+    InProcess(tensorboard=False)
+    """
+    if jobs is not None and jobs < 0:
+        raise ArgumentError(explain("execute", "jobs of at least 0", str(jobs)))
+    if cluster is None:
+        number = default_jobs(device) if jobs is None else jobs
+        return Processes(number, tensorboard) if number else InProcess(tensorboard)
+    if cluster != "local" and not re.fullmatch(r"(tcp|tls|ws|wss|ucx)://\S+", cluster):
+        expected = '"local", or the address of a scheduler such as tcp://host:8786'
+        raise ArgumentError(explain("cluster", expected, repr(cluster)))
+    if jobs == 0:
+        raise ArgumentError(explain("cluster", "jobs of at least 1", "0", "0 means this process, without a cluster"))
+    if cluster == "local" and jobs is None:
+        jobs = default_jobs(device)
+    return Cluster(None if cluster == "local" else cluster, jobs, tensorboard)
