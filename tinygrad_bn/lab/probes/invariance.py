@@ -30,10 +30,9 @@ Norm: TypeAlias = nn.BatchNorm1d | nn.BatchNorm2d
 # What a layer's output goes through: a module and what comes after it, or a sentence that says why it ends there.
 _Path: TypeAlias = "tuple[nn.Module, _Path] | str"
 
-_IN_ORDER = tuple(
-    made.forward
-    for made in (nn.Sequential, nn.ConvBlock, nn.LinearBlock, nn.MLP, nn.SmallCNN, nn.VGG, nn.MobileNet, nn.ResNet)
-)
+_CONTAINERS = (nn.Sequential, nn.ConvBlock, nn.LinearBlock)
+_MODELS = (nn.MLP, nn.SmallCNN, nn.PlainCNN, nn.VGG, nn.MobileNet, nn.ResNet)
+_IN_ORDER = tuple(made.forward for made in (*_CONTAINERS, *_MODELS))
 _HOMOGENEOUS = (nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.RReLU, nn.Dropout)
 
 
