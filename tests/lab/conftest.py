@@ -56,10 +56,13 @@ def write_run(root: Path, run: RunConfig, accuracy: float) -> None:
 
 def write_comparison(root: Path, config: CompareConfig, gain: float, leave_out: int) -> Comparison:
     write_json(root / "config.json", config.to_dict())
-    runs = config.runs()
-    for run in runs[: len(runs) - leave_out]:
-        place = config.orders.index(run.order)
-        write_run(root, run, 80.0 + 0.3 * run.seed + place * gain * (1.0 + 0.1 * run.seed))
+    comparison = Comparison(root)
+    for record in comparison.tuning_records:
+        write_run(root, record.config, 70.0 + record.config.learning_rate)
+    records = Comparison(root).records
+    for record in records[: len(records) - leave_out]:
+        place, seed = config.orders.index(record.order), record.config.seed
+        write_run(root, record.config, 80.0 + 0.3 * seed + place * gain * (1.0 + 0.1 * seed))
     return Comparison(root)
 
 

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from tinygrad_bn.lab import plots
+from tinygrad_bn.lab import figures
 from tinygrad_bn.lab.comparison import Comparison
 from tinygrad_bn.lab.config import CompareConfig
 from tinygrad_bn.lab.report import build_page, write_report
@@ -125,7 +125,7 @@ def test_every_picture_is_described(page: str) -> None:
 def test_both_colour_schemes_and_print_are_there(page: str) -> None:
     assert "prefers-color-scheme: dark" in page
     assert "@media print" in page
-    assert plots.INK not in page[page.index("</style>") :]
+    assert figures.INK not in page[page.index("</style>") :]
 
 
 def test_answers_and_numbers_are_the_comparisons(finished: Comparison, page: str) -> None:

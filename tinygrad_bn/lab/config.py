@@ -38,10 +38,7 @@ class Option:
 
 
 def _option(default: Any, help: str, **keywords: Any) -> Any:
-    metadata = {"option": Option(help, **keywords)}
-    if isinstance(default, dict):
-        return dataclasses.field(default_factory=default.copy, metadata=metadata)
-    return dataclasses.field(default=default, metadata=metadata)
+    return dataclasses.field(default=default, metadata={"option": Option(help, **keywords)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,11 +177,15 @@ class CompareConfig(TrainingConfig):
     seeds: tuple[int, ...] = _option(
         (0, 1, 2, 3, 4, 5), "a number of seeds (6 means 0 to 5), or the seeds themselves (3,5,8)", at_least=0
     )
-    vary: dict[str, tuple[Any, ...]] = _option(
-        {}, "compare under each of these values of another setting, one comparison each; may be given again"
+    vary: dict[str, tuple[Any, ...]] = dataclasses.field(
+        default_factory=dict,
+        metadata={"option": Option("compare under each of these values of a setting; may be given again")},
     )
-    tune: dict[str, tuple[Any, ...]] = _option(
-        {}, "choose this setting for each order from these values, on held-out training images; may be given again"
+    tune: dict[str, tuple[Any, ...]] = dataclasses.field(
+        default_factory=dict,
+        metadata={
+            "option": Option("choose this setting for each order on held-out training images; may be given again")
+        },
     )
     tuning_seeds: tuple[int, ...] = _option(
         (1000, 1001), "seeds of the runs that choose; others than those of the comparison", at_least=0

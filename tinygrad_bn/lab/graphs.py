@@ -12,20 +12,22 @@ from .comparison import Comparison
 from .config import RunConfig
 from .training import build_model
 
+#: Conditions beyond this many differ from those that are drawn in numbers, mostly.
+MOST_GRAPHS = 3
 FORMATS = ("svg", "png", "pdf", "dot")
 
 
 def draw_graphs(comparison: Comparison) -> None:
-    """Draw the network of every activation and order into the folder's `graphs/`.
+    """Draw the network of every condition, up to `MOST_GRAPHS`, in every order into the folder's `graphs/`.
 
     Without an engine that makes pictures the DOT text is written instead, with a warning.
     """
-    dataset = data.load(comparison.config.dataset, "train")
-    first_seed = comparison.config.seeds[0]
-    for run in comparison.config.runs():
-        if run.seed == first_seed:
-            path = comparison.graph_path(run.activation, run.order)
-            _draw(run, dataset).render(path.with_suffix(""), format="svg")
+    seed = comparison.config.seeds[0]
+    for condition in comparison.conditions[:MOST_GRAPHS]:
+        for order in comparison.orders:
+            run = comparison.config.run(condition, order, seed)
+            path = comparison.graph_path(condition, order)
+            _draw(run, data.load(run.dataset, "train")).render(path.with_suffix(""), format="svg")
 
 
 def draw_to_file(

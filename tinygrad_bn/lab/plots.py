@@ -1,164 +1,162 @@
-"""The figures of a comparison, drawn with Matplotlib as SVG text.
-
-Orders are told apart by colour (Okabe & Ito 2008, safe for colour-blind readers), by line style and by marker.
-Ink is drawn in `INK` and the orders in `ORDER_COLOURS`, so that a page can replace these with its own colours.
-"""
+"""The charts of a comparison."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ..errors import missing_dependency
+from . import quantities
 from .comparison import Comparison, RunRecord
+from .config import Condition, shown
+from .document import Figure
+from .figures import FAINT, INK, Chart, colour, legend, line, look, panels, title
 from .probes import ACTIVATION_OUTPUT, LayerProbe, layers_of, on_one_range
 
-INK = "#333334"
-FAINT = "#9a9a9b"
 #: The low end of the colour map cividis.
 DARKEST = "#00224e"
-ORDER_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-LINE_STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
-MARKERS = ("o", "s", "^", "D", "v", "P")
 #: Layers beyond this many are thinned out evenly in the histogram figures.
 MOST_LAYERS_SHOWN = 8
 #: Where the logarithmic axis of a histogram ends.
 SMALLEST_SHARE = 1e-5
+#: With more conditions than this, only what compares them is drawn, not each of them in detail.
+MOST_CONDITIONS_IN_DETAIL = 6
+#: What is drawn against a varied setting.
+AGAINST_SETTINGS = (quantities.ACCURACY, quantities.SATURATION, quantities.SKEWNESS, quantities.SPARSITY)
 
 
-def difference_figure(comparison: Comparison) -> str:
+def difference_chart(comparison: Comparison) -> Chart:
     """Paired differences: every seed as a dot, the mean and its interval above zero or not."""
     rows = [
-        (activation, pair)
-        for activation in comparison.config.activations
-        for pair in comparison.pairs(activation)
-        if pair.pairs
+        (condition, pair) for condition in comparison.conditions for pair in comparison.pairs(condition) if pair.pairs
     ]
-    figure, (axes,) = _figure(1, width=7.4, height=0.75 + 0.62 * max(1, len(rows)))
-    several = len(comparison.config.orders) > 2
+    figure, (axes,) = panels(1, width=7.4, height=0.75 + 0.62 * max(1, len(rows)))
+    several = len(comparison.orders) > 2
     for height, (_, pair) in enumerate(reversed(rows)):
-        colour = _colour(comparison, pair.second)
+        own = colour(comparison.orders.index(pair.second))
         spread = np.linspace(-0.16, 0.16, pair.pairs) if pair.pairs > 1 else np.zeros(1)
-        axes.plot(pair.differences, height + spread, "o", color=colour, alpha=0.55, markersize=5, markeredgewidth=0)
+        axes.plot(pair.differences, height + spread, "o", color=own, alpha=0.55, markersize=5, markeredgewidth=0)
         if pair.interval is not None:
             axes.plot(pair.interval, (height, height), "-", color=INK, linewidth=2.2, solid_capstyle="butt")
         axes.plot(pair.mean_difference, height, "D", color=INK, markersize=7)
     axes.axvline(0.0, color=FAINT, linewidth=1.0, linestyle=(0, (4, 3)))
-    names = [f"{activation}, {pair.second}" if several else activation for activation, pair in reversed(rows)]
+    names = [f"{condition.label}, {pair.second}" if several else condition.label for condition, pair in reversed(rows)]
     axes.set_yticks(range(len(rows)), names)
     axes.set_ylim(-0.6, len(rows) - 0.4)
-    first = comparison.config.orders[0]
-    second = "other" if several else comparison.config.orders[1] if len(comparison.config.orders) > 1 else first
+    first = comparison.orders[0]
+    second = "other" if several else comparison.orders[1] if len(comparison.orders) > 1 else first
     axes.set_xlabel(f"test accuracy, {second} − {first} (percentage points)")
     axes.tick_params(axis="y", length=0)
-    return _svg(figure)
+    return Chart(figure)
 
 
-def curves_figure(comparison: Comparison, activation: str) -> str:
+def curves_chart(comparison: Comparison, condition: Condition) -> Chart:
     """Test accuracy and training loss by epoch: every seed as a thin line, their mean as a thick one."""
-    figure, axes = _figure(2, width=8.4, height=3.0)
-    panels = (("test_accuracy", "test accuracy (%)"), ("train_loss", "training loss"))
-    for panel, (quantity, title) in zip(axes, panels, strict=True):
-        for index, order in enumerate(comparison.config.orders):
-            records = comparison.of(activation, order)
+    figure, axes = panels(2, width=8.4, height=3.0)
+    shown_quantities = (("test_accuracy", "test accuracy (%)"), ("train_loss", "training loss"))
+    longest = 1
+    for panel, (quantity, heading) in zip(axes, shown_quantities, strict=True):
+        for index, order in enumerate(comparison.orders):
+            records = comparison.of(condition, order)
             curves = [_curve(record, quantity) for record in records]
             for curve in curves:
-                panel.plot(range(1, len(curve) + 1), curve, color=_order_colour(index), alpha=0.28, linewidth=0.9)
+                panel.plot(range(1, len(curve) + 1), curve, color=colour(index), alpha=0.28, linewidth=0.9)
             if curves:
-                mean = _mean_curve(curves)
-                panel.plot(range(1, len(mean) + 1), mean, label=order, linewidth=2.2, **_look(index), markersize=4)
+                low, mean, high = _band(curves)
+                epochs = range(1, len(mean) + 1)
+                panel.fill_between(epochs, low, high, color=colour(index), alpha=0.13, linewidth=0)
+                panel.plot(epochs, mean, label=order, linewidth=2.2, **look(index), markersize=4)
+                longest = max(longest, *map(len, curves))
         panel.set_xlabel("epoch")
-        panel.set_title(title, loc="left", fontsize=10, color=INK)
-        epochs = comparison.config.epochs
-        panel.set_xticks(range(1, epochs + 1, -(-epochs // 10)))
-    _legend(axes[0], loc="lower right")
-    return _svg(figure)
+        title(panel, heading)
+        panel.set_xticks(range(1, longest + 1, -(-longest // 10)))
+    legend(axes[0], loc="lower right")
+    return Chart(figure)
 
 
-def mechanism_figure(comparison: Comparison, activation: str) -> str:
+def mechanism_chart(comparison: Comparison, condition: Condition) -> Chart:
     """Saturation, asymmetry, sparsity and exact zeros by layer: the mean over seeds, and every seed as a dot."""
-    quantities = (
+    shown_quantities = (
         ("saturation", "saturation"),
         ("skewness", "mean |skewness|"),
         ("sparsity", "sparsity of the block"),
         ("zero_fraction", "exact zeros of the block"),
     )
-    figure, axes = _figure(4, width=8.4, height=2.7)
-    for panel, (quantity, title) in zip(axes, quantities, strict=True):
+    figure, axes = panels(4, width=8.4, height=2.7)
+    for panel, (quantity, heading) in zip(axes, shown_quantities, strict=True):
         layers = 0
-        for index, order in enumerate(comparison.config.orders):
+        for index, order in enumerate(comparison.orders):
             values = np.array(
                 [
                     [_number(layer[quantity]) for layer in record.result["layers"]]
-                    for record in comparison.of(activation, order)
+                    for record in comparison.of(condition, order)
                 ]
             )
             if not values.size:
                 continue
             layers = values.shape[1]
-            positions = np.arange(1, layers + 1) + 0.08 * (index - (len(comparison.config.orders) - 1) / 2)
+            positions = np.arange(1, layers + 1) + 0.08 * (index - (len(comparison.orders) - 1) / 2)
             for run in values:
                 panel.plot(
                     positions,
                     run,
                     "o",
-                    color=_order_colour(index),
+                    color=colour(index),
                     alpha=0.35,
                     markersize=3,
                     markeredgewidth=0,
                 )
-            panel.plot(positions, values.mean(axis=0), label=order, linewidth=1.8, **_look(index), markersize=4.5)
-        panel.set_title(title, loc="left", fontsize=9.5, color=INK)
+            panel.plot(positions, values.mean(axis=0), label=order, linewidth=1.8, **look(index), markersize=4.5)
+        title(panel, heading)
         panel.set_xlabel("layer")
         panel.set_xticks(range(1, layers + 1) if layers <= 12 else range(1, layers + 1, 3))
         panel.set_ylim(bottom=0.0, top=None if quantity == "skewness" else 1.0)
-    _legend(axes[0], loc="best")
-    return _svg(figure)
+    legend(axes[0], loc="best")
+    return Chart(figure)
 
 
-def layer_histogram_figure(comparison: Comparison, activation: str) -> str:
+def layer_histogram_chart(comparison: Comparison, condition: Condition) -> Chart:
     """Distribution of each layer's activation output over the test set, orders on top of each other, one seed."""
-    shown = _one_seed(comparison, activation)
-    columns = len(shown) if len(shown) <= 5 else 4
-    rows = -(-len(shown) // columns)
+    layers = _one_seed(comparison, condition)
+    columns = len(layers) if len(layers) <= 5 else 4
+    rows = -(-len(layers) // columns)
     highest = 0.0
-    figure, axes = _figure(columns, rows=rows, width=8.4, height=0.6 + 1.9 * rows)
-    for panel, (layer, probes) in zip(axes, shown.items(), strict=False):
+    figure, axes = panels(columns, rows=rows, width=8.4, height=0.6 + 1.9 * rows)
+    for panel, (layer, probes) in zip(axes, layers.items(), strict=False):
         for order, probe in probes.items():
-            index = comparison.config.orders.index(order)
+            index = comparison.orders.index(order)
             counts = probe.counts.sum(axis=0)
             shares = counts / max(1, counts.sum())
             highest = max(highest, shares.max())
-            look = {"color": _order_colour(index), "linestyle": _line(index), "linewidth": 1.3}
-            panel.stairs(shares, probe.edges, fill=True, color=_order_colour(index), alpha=0.14)
+            look = {"color": colour(index), "linestyle": line(index), "linewidth": 1.3}
+            panel.stairs(shares, probe.edges, fill=True, color=colour(index), alpha=0.14)
             panel.stairs(shares, probe.edges, label=order, **look)
-        panel.set_title(f"layer {layer + 1}", loc="left", fontsize=9.5, color=INK)
+        title(panel, f"layer {layer + 1}")
         panel.set_yscale("log")
         panel.set_xlim(*_range(probes.values()))
         panel.tick_params(axis="y", labelsize=7.5)
         panel.tick_params(axis="y", which="both", labelleft=panel.get_subplotspec().is_first_col())
     for panel in axes:
         panel.set_ylim(SMALLEST_SHARE, 1.5 * highest)
-    for panel in axes[len(shown) :]:
+    for panel in axes[len(layers) :]:
         panel.set_visible(False)
     axes[0].set_ylabel("share of values per bin")
-    _legend(axes[0], loc="best")
-    return _svg(figure)
+    legend(axes[0], loc="best")
+    return Chart(figure)
 
 
-def channel_histogram_figure(comparison: Comparison, activation: str) -> str:
+def channel_histogram_chart(comparison: Comparison, condition: Condition) -> Chart:
     """Distribution of each channel's activation output: a row of the picture is a channel, sorted by its mean."""
-    shown = _one_seed(comparison, activation)
-    orders = list(next(iter(shown.values())))
-    figure, axes = _figure(len(shown), rows=len(orders), width=8.4, height=0.5 + 2.0 * len(orders))
-    brightest = max(_shares(probe).max(initial=0.0) for probes in shown.values() for probe in probes.values())
-    panels = iter(axes)
+    layers = _one_seed(comparison, condition)
+    orders = list(next(iter(layers.values())))
+    figure, axes = panels(len(layers), rows=len(orders), width=8.4, height=0.5 + 2.0 * len(orders))
+    brightest = max(_shares(probe).max(initial=0.0) for probes in layers.values() for probe in probes.values())
+    remaining = iter(axes)
     for order in orders:
-        for layer, probes in shown.items():
-            panel = next(panels)
+        for layer, probes in layers.items():
+            panel = next(remaining)
             shares = _shares(probes[order])
             edges = probes[order].edges
             shares = shares[np.argsort(shares @ (edges[1:] + edges[:-1]), kind="stable")]
@@ -179,91 +177,101 @@ def channel_histogram_figure(comparison: Comparison, activation: str) -> str:
             panel.tick_params(labelsize=7.5)
             panel.set_yticks([1, shares.shape[0]])
             if order == orders[0]:
-                panel.set_title(f"layer {layer + 1}", loc="left", fontsize=9.5, color=INK)
+                title(panel, f"layer {layer + 1}")
             if panel.get_subplotspec().is_first_col():
                 panel.set_ylabel(f"{order}\nchannel")
-    return _svg(figure)
+    return Chart(figure)
 
 
-def draw_figures(comparison: Comparison) -> dict[str, str]:
-    """Every figure that the finished runs allow, as SVG text by name: "difference", "curves-tanh", ..."""
-    per_activation = {
-        "curves": curves_figure,
-        "mechanism": mechanism_figure,
-        "layers": layer_histogram_figure,
-        "channels": channel_histogram_figure,
+def figures_of(comparison: Comparison) -> list[Figure]:
+    """Every figure that the finished runs allow."""
+    config, found = comparison.config, []
+    first = comparison.orders[0]
+    if any(pair.pairs for condition in comparison.conditions for pair in comparison.pairs(condition)):
+        caption = (
+            "Paired differences in test accuracy. A dot is one seed, the diamond their mean, the bar the 95 % BCa "
+            "bootstrap interval of the mean. Right of the dashed line the other order did better, left of it "
+            f"{first} did."
+        )
+        found.append(Figure("difference", caption, partial(difference_chart, comparison)))
+    for setting in config.vary:
+        for number, group in enumerate(_along(comparison, setting)):
+            caption = f"{_without(group[0], setting)}: what {setting} changes. Dots are single seeds, lines their mean."
+            name = f"along-{setting}-{number}"
+            found.append(Figure(name, caption, partial(along_chart, comparison, group, setting)))
+    detailed = [c for c in comparison.conditions if any(comparison.of(c, order) for order in comparison.orders)]
+    for condition in detailed[:MOST_CONDITIONS_IN_DETAIL]:
+        found += _figures_of_condition(comparison, condition)
+    return found
+
+
+def _figures_of_condition(comparison: Comparison, condition: Condition) -> list[Figure]:
+    label = condition.label
+    charts = {
+        "curves": (
+            curves_chart,
+            f"{label}: thin lines are single seeds, thick lines their mean, and the band spans the seeds. Training "
+            "loss is the mean over an epoch's steps.",
+        ),
+        "mechanism": (
+            mechanism_chart,
+            f"{label}: layers from the input to the output; dots are single seeds, lines their mean.",
+        ),
+        "layers": (layer_histogram_chart, f"{label}: all values of a layer; share of values per bin, logarithmic."),
+        "channels": (
+            channel_histogram_chart,
+            f"{label}: a row is a channel, channels sorted by their mean; brighter means more values (square root of "
+            "the share; one scale for all panels).",
+        ),
     }
-    figures = {}
-    if any(pair.pairs for activation in comparison.config.activations for pair in comparison.pairs(activation)):
-        figures["difference"] = difference_figure(comparison)
-    for activation in comparison.config.activations:
-        if any(comparison.of(activation, order) for order in comparison.config.orders):
-            for name, draw in per_activation.items():
-                figures[f"{name}-{activation}"] = draw(comparison, activation)
-    return figures
+    return [
+        Figure(f"{kind}-{condition.key}", caption, partial(draw, comparison, condition))
+        for kind, (draw, caption) in charts.items()
+    ]
 
 
-def _figure(columns: int, *, rows: int = 1, width: float, height: float) -> tuple[Any, list[Any]]:
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise missing_dependency("plots", "matplotlib", "lab") from error
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        axes = list(figure.subplots(rows, columns, squeeze=False).flat)
-    figure.patch.set_alpha(0.0)
-    for panel in axes:
-        panel.patch.set_alpha(0.0)
-    return figure, axes
+def along_chart(comparison: Comparison, group: Sequence[Condition], setting: str) -> Chart:
+    """Accuracy and mechanism against the values of a varied setting.
+
+    Args:
+        group: conditions that differ in this setting alone.
+        setting: its name.
+    """
+    values = [condition.settings[setting] for condition in group]
+    numeric = all(isinstance(value, int | float) for value in values)
+    # Zero has no place on a logarithmic axis, and words have none on any: then the values stand side by side.
+    logarithmic = numeric and min(values) > 0.0 and max(values) / min(values) >= 10.0
+    positions = values if numeric and (logarithmic or 0.0 not in values) else range(len(values))
+    figure, axes = panels(len(AGAINST_SETTINGS), height=2.8)
+    for panel, quantity in zip(axes, AGAINST_SETTINGS, strict=True):
+        for index, order in enumerate(comparison.orders):
+            by_value = [list(comparison.values(condition, order, quantity).values()) for condition in group]
+            for position, found in zip(positions, by_value, strict=True):
+                panel.plot([position] * len(found), found, "o", color=colour(index), alpha=0.3, markersize=3)
+            means = [np.mean(found) if found else np.nan for found in by_value]
+            panel.plot(positions, means, label=order, linewidth=1.8, markersize=4.5, **look(index))
+        title(panel, quantity.title.replace(", mean over", ",\nmean over"))
+        if logarithmic:
+            panel.set_xscale("log")
+        if positions is not values or logarithmic:
+            panel.set_xticks(positions, [shown(value) for value in values], rotation=45 if len(values) > 4 else 0)
+            panel.minorticks_off()
+        panel.set_xlabel(setting)
+    legend(axes[0])
+    return Chart(figure)
 
 
-STYLE: Any = {
-    "font.family": "sans-serif",
-    "font.size": 9.5,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": FAINT,
-    "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": FAINT,
-    "ytick.color": FAINT,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "svg.fonttype": "none",
-}
+def _along(comparison: Comparison, setting: str) -> list[list[Condition]]:
+    """The conditions in groups that differ in one setting alone."""
+    groups: dict[str, list[Condition]] = {}
+    for condition in comparison.conditions:
+        groups.setdefault(_without(condition, setting), []).append(condition)
+    return list(groups.values())
 
 
-def _svg(figure: Any) -> str:
-    import matplotlib
-
-    # With a salt of its own Matplotlib writes the same bytes for the same figure.
-    with matplotlib.rc_context({**STYLE, "svg.hashsalt": "tinygrad_bn"}):
-        stream = io.StringIO()
-        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
-    return stream.getvalue()
-
-
-def _colour(comparison: Comparison, order: str) -> str:
-    return _order_colour(comparison.config.orders.index(order))
-
-
-def _order_colour(index: int) -> str:
-    return ORDER_COLOURS[index % len(ORDER_COLOURS)]
-
-
-def _line(index: int) -> Any:
-    return LINE_STYLES[index % len(LINE_STYLES)]
-
-
-def _look(index: int) -> dict[str, Any]:
-    return {"color": _order_colour(index), "linestyle": _line(index), "marker": MARKERS[index % len(MARKERS)]}
-
-
-def _legend(panel: Any, loc: str) -> None:
-    if panel.get_legend_handles_labels()[0]:
-        panel.legend(frameon=False, fontsize=9, loc=loc, labelcolor=INK)
+def _without(condition: Condition, setting: str) -> str:
+    others = {name: value for name, value in condition.settings.items() if name != setting}
+    return Condition(condition.activation, others).label
 
 
 def _number(value: float | None) -> float:
@@ -274,16 +282,17 @@ def _curve(record: RunRecord, quantity: str) -> list[float]:
     return [_number(line[quantity]) for line in record.metrics]
 
 
-def _mean_curve(curves: Sequence[Sequence[float]]) -> np.ndarray[Any, Any]:
-    # A run that diverged is shorter than the others; the mean goes as far as all of them.
+def _band(curves: Sequence[Sequence[float]]) -> np.ndarray[Any, Any]:
+    """The lowest, the mean and the highest of the curves at each epoch."""
+    # A run that diverged is shorter than the others; the band goes as far as all of them.
     length = min(len(curve) for curve in curves)
-    mean: np.ndarray[Any, Any] = np.mean([curve[:length] for curve in curves], axis=0)
-    return mean
+    values = np.array([curve[:length] for curve in curves])
+    return np.stack([values.min(axis=0), values.mean(axis=0), values.max(axis=0)])
 
 
-def _one_seed(comparison: Comparison, activation: str) -> dict[int, dict[str, LayerProbe]]:
+def _one_seed(comparison: Comparison, condition: Condition) -> dict[int, dict[str, LayerProbe]]:
     """For some layers, evenly spread: the probes of each order for the first seed that every order has."""
-    records = {order: comparison.of(activation, order) for order in comparison.config.orders}
+    records = {order: comparison.of(condition, order) for order in comparison.orders}
     records = {order: found for order, found in records.items() if found}
     seeds = set.intersection(*({record.config.seed for record in found} for found in records.values()))
     chosen = [next(r for r in found if r.config.seed in seeds or not seeds) for found in records.values()]

@@ -28,12 +28,19 @@ class Measurement:
             ones every time.
         present: from these numbers to what a reader sees.
         parameters: JSON values.
+        heading: above its sections; made from the name when it is empty.
     """
 
     name: str
     measure: Callable[..., dict[str, Any]]
     present: Callable[[dict[str, Any]], Sequence[Section]]
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    heading: str = ""
+
+    @property
+    def title(self) -> str:
+        """The heading."""
+        return self.heading or self.name.replace("-", " ").capitalize()
 
     @property
     def fingerprint(self) -> str:

@@ -1,7 +1,7 @@
-"""One self-contained page from a comparison's folder: no network, no server, light and dark, and fit to print."""
+"""One self-contained page from comparisons' folders: no network, no server, light and dark, and fit to print."""
 
 from __future__ import annotations
 
-from .page import build_page, write_report
+from .page import build_page, comparison_chapter, write_report
 
-__all__ = ["build_page", "write_report"]
+__all__ = ["build_page", "comparison_chapter", "write_report"]

@@ -4,38 +4,38 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable
 from typing import Any
 
 from ..comparison import Comparison
+from ..config import shown
 from ..options import command_line
 from ..progress import duration
 from ..statistics import LEVEL, plural, smallest_p_value
 from .markup import Markup, element, join
+from .parts import plain_table, scroll
 
 
 def protocol(comparison: Comparison) -> Markup:
     """Config, pairing, statistics, machine and versions, and how to repeat it."""
     config = comparison.config
-    settings = [(name, _shown(value)) for name, value in config.to_dict().items()]
+    settings = [(name, shown(value)) for name, value in config.to_dict().items()]
     text = (
-        "Every order is trained with the same hyperparameters; nothing is tuned per order. A seed decides the initial "
-        "weights and the order of the batches, and nothing else, so runs with the same seed form a pair. Accuracy is "
-        "that of the test set after the last epoch; no epoch is picked by its test accuracy. The interval is a 95 % "
-        "bias-corrected and accelerated (BCa) bootstrap interval of the mean paired difference; p comes from the "
-        "two-sided sign-flip permutation test, which counts all sign patterns of the differences. A difference is "
-        f"called only when the interval excludes 0 and p < {LEVEL:g}."
+        f"{comparison.hyperparameters} A seed decides the initial weights and the order of the batches, and nothing "
+        "else, so runs with the same seed form a pair. Accuracy is that of the test set after the last epoch; no epoch "
+        "is picked by its test accuracy. The interval is a 95 % bias-corrected and accelerated (BCa) bootstrap "
+        "interval of the mean paired difference; p comes from the two-sided sign-flip permutation test, which counts "
+        f"all sign patterns of the differences. A difference is called only when the interval excludes 0 and "
+        f"p < {LEVEL:g}."
     )
-    seconds = sum(record.result["seconds"] for record in comparison.finished)
-    counted = (
-        f"{len(comparison.finished)} of {plural(len(comparison.records), 'run')} finished, {duration(seconds)} "
-        "of training in all."
-    )
+    ended = [record for record in (*comparison.tuning_records, *comparison.records) if record.is_done]
+    seconds = sum(record.result["seconds"] for record in ended)
+    total = len(comparison.tuning_records) + len(comparison.records)
+    counted = f"{len(ended)} of {plural(total, 'run')} finished, {duration(seconds)} of training in all."
     return join(
         element("p", text),
         element("p", counted),
         element("h3", "Configuration"),
-        _plain_table(settings, "The config of this comparison"),
+        plain_table(settings, "The config of this comparison"),
         element("h3", "Machine and versions"),
         _environments([record.environment for record in comparison.finished]),
         element("h3", "To repeat it"),
@@ -56,7 +56,10 @@ def limits(comparison: Comparison) -> Markup:
     notes = [
         f"One architecture ({config.model}), one data set ({config.dataset}), one training length "
         f"({plural(config.epochs, 'epoch')}). In the literature the sign changes between architectures (below).",
-        "The same hyperparameters for every order can favour one of them. Tuned per order, the answer may differ.",
+        "The same hyperparameters for every order can favour one of them. Tuned per order, the answer may differ."
+        if not config.tune
+        else "Tuned per order, on this grid: a finer or wider one may choose otherwise, and every order then has its "
+        "own hyperparameters, so the difference is that of order and hyperparameters together.",
         "No difference shown is not the same as no difference: look at the interval for the sizes that the data leave "
         "open.",
         f"With {plural(pairs, 'pair')} the smallest possible p is 2/2^{pairs} = {smallest:.3g}"
@@ -65,7 +68,7 @@ def limits(comparison: Comparison) -> Markup:
         "another seed would. A verdict that hangs on a few pairs may change with it; more seeds make it firmer.",
         "All seeds are judged on the same test images. The interval speaks of new seeds, not of new images.",
     ]
-    comparisons = len(config.activations) * max(1, len(config.orders) - 1)
+    comparisons = len(comparison.conditions) * max(1, len(config.orders) - 1)
     if comparisons > 1:
         by_chance = 1 - (1 - LEVEL) ** comparisons
         notes.append(
@@ -73,7 +76,8 @@ def limits(comparison: Comparison) -> Markup:
             f"true difference at all, at least one is called by chance in up to {by_chance:.0%} of such experiments."
         )
     notes.append(
-        "BatchNorm evaluates with running averages, which lag behind the weights; the orders may differ in how much."
+        "BatchNorm evaluates with running averages, which lag behind the weights; the orders may differ in how much. "
+        "The table of every run also has the accuracy with statistics estimated anew after the training."
     )
     return element("ul", *(element("li", note) for note in notes), class_="notes")
 
@@ -90,7 +94,7 @@ def literature() -> Markup:
         element("tbody", *(_literature_row(row) for row in KIM_ROWS)),
     )
     return join(
-        element("div", kim, class_="scroll", tabindex="0", role="region", aria_label="Table, literature"),
+        scroll(kim, "Table, literature"),
         element("ul", *(element("li", *parts) for parts in NOTES), class_="notes"),
     )
 
@@ -99,23 +103,11 @@ def _literature_row(cells: tuple[str, ...]) -> Markup:
     return element("tr", element("th", cells[0], scope="row"), *(element("td", cell) for cell in cells[1:]))
 
 
-def _plain_table(rows: Iterable[tuple[str, str]], caption: str) -> Markup:
-    body = [element("tr", element("th", name, scope="row"), element("td", value)) for name, value in rows]
-    return element(
-        "div",
-        element("table", element("caption", caption), element("tbody", *body), class_="plain"),
-        class_="scroll",
-        tabindex="0",
-        role="region",
-        aria_label=caption,
-    )
-
-
 def _environments(environments: list[dict[str, Any]]) -> Markup:
     if not environments:
         return element("p", "No run has finished.")
-    counted = Counter(tuple((name, _shown(value)) for name, value in one.items()) for one in environments)
-    tables = [_plain_table(rows, f"{plural(runs, 'run')} made with") for rows, runs in counted.most_common()]
+    counted = Counter(tuple((name, shown(value)) for name, value in one.items()) for one in environments)
+    tables = [plain_table(rows, f"{plural(runs, 'run')} made with") for rows, runs in counted.most_common()]
     warning = None
     if len(counted) > 1:
         text = (
@@ -123,12 +115,6 @@ def _environments(environments: list[dict[str, Any]]) -> Markup:
         )
         warning = element("p", text, class_="warning")
     return join(warning, *tables)
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return str(value)
 
 
 def _link(text: str, address: str) -> Markup:

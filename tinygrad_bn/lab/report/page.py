@@ -2,72 +2,167 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 from ..comparison import Comparison
-from ..plots import draw_figures
+from ..document import Section
+from ..numbers import write_numbers
+from ..plots import figures_of
 from ..runfolder import write_text
 from . import method, results
+from .charts import Charts
 from .markup import Markup, element, join
+from .parts import section_markup
+from .runs import runs_table
 
 REPORT_NAME = "report.html"
+QUESTION = "BatchNorm before or after the activation?"
 
 
-def write_report(comparison: Comparison) -> Path:
-    """Write `report.html` and the figures as `figures/*.svg` into the comparison's folder; returns the page's path."""
-    figures = draw_figures(comparison)
-    folder = comparison.root / "figures"
-    folder.mkdir(exist_ok=True)
-    for name, svg in figures.items():
-        write_text(folder / f"{name}.svg", svg)
-    path = comparison.root / REPORT_NAME
-    write_text(path, build_page(comparison, figures))
+@dataclass(frozen=True)
+class Chapter:
+    """What a page says about one comparison or one measurement.
+
+    Attributes:
+        key: put before the addresses of its sections; "" on a page of one chapter.
+        title: its heading; "" on a page of one chapter.
+        opening: what stands below the heading.
+        sections: address, heading and content of each section; sections without content are left out.
+    """
+
+    key: str
+    title: str
+    opening: Markup
+    sections: Sequence[tuple[str, str, Markup | None]]
+
+
+def write_report(*comparisons: Comparison, path: Path | None = None) -> Path:
+    """Write the page of one comparison or of several, with figures and numbers as files beside it.
+
+    `figures/*.svg`, `.png` and `.pdf` and `numbers/*.csv` and `.json` go into the folder of the page.
+
+    Args:
+        comparisons: what the page is about, in this order.
+        path: the page; `report.html` in the first comparison's folder by default.
+
+    Returns:
+        The path of the page.
+    """
+    path = path or comparisons[0].root / REPORT_NAME
+    path.parent.mkdir(parents=True, exist_ok=True)
+    several = len(comparisons) > 1
+    chapters = []
+    for number, comparison in enumerate(comparisons, start=1):
+        key = f"part-{number}-" if several else ""
+        charts = Charts(figures_of(comparison), key)
+        charts.save(path.parent / "figures")
+        write_numbers(comparison, path.parent / "numbers", key)
+        chapters.append(comparison_chapter(comparison, charts, key=key, title=_name(comparison) if several else ""))
+    title = QUESTION if several else f"{QUESTION} {_name(comparisons[0])}"
+    write_text(path, build_page(title, QUESTION, None, chapters))
     return path
 
 
-def build_page(comparison: Comparison, figures: Mapping[str, str]) -> str:
-    """The page as HTML text. Everything on it comes from the folder; pictures and style are inside the page.
+def comparison_chapter(
+    comparison: Comparison, charts: Charts, *, key: str = "", title: str = "", sections: Sequence[Section] = ()
+) -> Chapter:
+    """Everything that the page says about a comparison.
 
     Args:
-        comparison: what the page is about.
-        figures: SVG text by name, from `plots.draw_figures`.
+        comparison: what it is about.
+        charts: its figures, and those of `sections`.
+        key, title: of the chapter.
+        sections: further sections, shown after the answer.
     """
-    title = "BatchNorm before or after the activation?"
-    sections = (
-        ("answer", "The answer", results.answers(comparison, figures)),
+    listed: list[tuple[str, str, Markup | None]] = [
+        ("answer", "The answer", results.answers(comparison, charts)),
+        *((section.key, section.title, section_markup(section, charts)) for section in sections),
         ("numbers", "Every seed", results.tables(comparison)),
-        ("curves", "How the training went", results.curves(comparison, figures)),
-        ("mechanism", "What happens inside", results.mechanism(comparison, figures)),
-        ("histograms", "Activations by layer and channel", results.histograms(comparison, figures)),
-        ("graphs", "The two networks", results.graphs(comparison)),
+        ("tuning", "What was chosen for each order", results.tuning(comparison)),
+        ("curves", "How the training went", results.curves(comparison, charts)),
+        ("mechanism", "What happens inside", results.mechanism(comparison, charts)),
+        ("histograms", "Activations by layer and channel", results.histograms(comparison, charts)),
+        ("graphs", "The two networks" if len(comparison.orders) == 2 else "The networks", results.graphs(comparison)),
+        ("runs", "Every run", runs_table(comparison, f"{key}run-table")),
         ("method", "What was done", method.protocol(comparison)),
         ("limits", "What this does not show", method.limits(comparison)),
-        ("literature", "What others measured", method.literature()),
-    )
-    style = resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8")
+    ]
+    return Chapter(key, title, results.question(comparison), listed)
+
+
+def build_page(title: str, heading: str, lead: Markup | None, chapters: Sequence[Chapter]) -> str:
+    """The page as HTML text; pictures, style and script are inside.
+
+    Args:
+        title: of the window.
+        heading: of the page.
+        lead: what stands below the heading.
+        chapters: at least one.
+    """
+    several = len(chapters) > 1 or bool(chapters[0].title)
     head = element(
         "head",
         element("meta", charset="utf-8"),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
-        element("title", f"{title} {comparison.config.model} on {comparison.config.dataset}"),
-        element("style", Markup(style)),
+        element("title", title),
+        element("style", Markup(_asset("style.css"))),
     )
-    contents = element("nav", *(element("a", name, href=f"#{key}") for key, name, _ in sections), aria_label="Sections")
     body = element(
         "body",
-        element("header", element("h1", title), results.question(comparison)),
-        contents,
-        element("main", *(_section(key, name, content) for key, name, content in sections)),
+        element("header", element("h1", heading), lead, None if several else chapters[0].opening),
+        element("nav", *_contents(chapters, several), aria_label="Sections"),
+        element(
+            "main",
+            *(_chapter(chapter, several) for chapter in chapters),
+            _section("literature", "What others measured", method.literature()),
+        ),
         element(
             "footer",
-            "Made by tinygrad_bn from the run folder that this page lies in. The page needs no network.",
+            "Made by tinygrad_bn from the run folders that it was given. The page needs no network.",
         ),
+        element("script", Markup(_asset("script.js"))),
     )
     return join(Markup("<!doctype html>\n"), element("html", head, body, lang="en"), "\n")
 
 
+def _contents(chapters: Sequence[Chapter], several: bool) -> list[Markup]:
+    literature = element("a", "What others measured", href="#literature")
+    if several:
+        lines = [
+            element(
+                "li",
+                element("a", chapter.title, href=f"#{chapter.key}chapter"),
+                element("span", *_links(chapter), class_="sections"),
+            )
+            for chapter in chapters
+        ]
+        return [element("ol", *lines, element("li", literature))]
+    return [*_links(chapters[0]), literature]
+
+
+def _links(chapter: Chapter) -> list[Markup]:
+    return [element("a", name, href=f"#{chapter.key}{key}") for key, name, content in chapter.sections if content]
+
+
+def _chapter(chapter: Chapter, several: bool) -> Markup:
+    sections = [_section(chapter.key + key, name, content) for key, name, content in chapter.sections if content]
+    if not several:
+        return join(*sections)
+    heading = element("h2", chapter.title, id=f"{chapter.key}chapter", class_="chapter")
+    return element("article", heading, chapter.opening, *sections)
+
+
 def _section(key: str, name: str, content: Markup) -> Markup:
     return element("section", element("h2", name, id=f"{key}-title"), content, id=key, aria_labelledby=f"{key}-title")
+
+
+def _name(comparison: Comparison) -> str:
+    return f"{comparison.config.model} on {comparison.config.dataset}"
+
+
+def _asset(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")

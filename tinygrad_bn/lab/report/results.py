@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import base64
-import re
-from collections.abc import Mapping
 
 from ...nn import parse_order
-from .. import plots
-from ..comparison import Comparison
+from ..arms import settings_of
+from ..comparison import Comparison, Tuning
+from ..config import Condition, shown
+from ..figures import COLOURS
+from ..plots import MOST_CONDITIONS_IN_DETAIL
 from ..statistics import PairedComparison, interval_text, p_text, plural, signed
 from ..tables import Table
+from .charts import Charts
 from .markup import Markup, element, join
-
-#: SVG text by figure name, as `plots.draw_figures` makes it.
-Figures = Mapping[str, str]
+from .parts import scroll, table_markup
 
 
 def question(comparison: Comparison) -> Markup:
@@ -32,22 +32,22 @@ def legend(comparison: Comparison) -> Markup:
     """The colour of each order, and what the order is."""
     items = [
         element("li", _swatch(index), element("strong", order), f" {_explained(order)}")
-        for index, order in enumerate(comparison.config.orders)
+        for index, order in enumerate(comparison.orders)
     ]
     return element("ul", *items, class_="legend")
 
 
-def answers(comparison: Comparison, figures: Figures) -> Markup:
+def answers(comparison: Comparison, charts: Charts) -> Markup:
     """One sentence per activation and order, with its number large, and the figure of all differences."""
     cards = [
-        _answer(activation, pair, sentence)
-        for activation in comparison.config.activations
-        for pair, sentence in zip(comparison.pairs(activation), comparison.answers(activation), strict=True)
+        _answer(condition, pair, sentence)
+        for condition in comparison.conditions
+        for pair, sentence in zip(comparison.pairs(condition), comparison.answers(condition), strict=True)
     ]
     failed = comparison.unfinished
     warning = None
     if failed:
-        lines = [element("li", f"{record.config.label}: {record.failure}") for record in failed]
+        lines = [element("li", f"{record.label}: {record.failure}") for record in failed]
         warning = element(
             "div",
             element(
@@ -58,42 +58,56 @@ def answers(comparison: Comparison, figures: Figures) -> Markup:
             element("ul", *lines),
             class_="warning",
         )
+    fairness = element("p", comparison.hyperparameters)
+    along = [charts.markup(name) for name in charts.names if name.startswith("along-")]
     listed = element("ul", *cards, class_="answers")
-    if "difference" not in figures:
-        return join(listed, warning)
-    caption = (
-        "Paired differences in test accuracy. A dot is one seed, the diamond their mean, the bar the 95 % BCa "
-        "bootstrap interval of the mean. Right of the dashed line the other order did better, left of it "
-        f"{comparison.config.orders[0]} did."
+    return join(fairness, listed, warning, charts.markup("difference"), *along)
+
+
+def tuning(comparison: Comparison) -> Markup | None:
+    """What each order chose from the grid, with the accuracy of every candidate; None where nothing is tuned."""
+    if not comparison.tunings:
+        return None
+    text = (
+        "Mean accuracy (%) on held-out training images, over the tuning seeds; the highest of a row was chosen. A "
+        "choice at the edge of the grid may mean that the grid ends too early."
     )
-    return join(listed, warning, _chart(figures, "difference", caption))
+    return scroll(table_markup(_tuning_table(comparison.tunings), text), "Table, tuning")
+
+
+def _tuning_table(tunings: list[Tuning]) -> Table:
+    candidates = tunings[0].candidates
+    names = [", ".join(f"{name} {shown(value)}" for name, value in candidate.items()) for candidate in candidates]
+    body = []
+    for tuning in tunings:
+        means = [f"{sum(found.values()) / len(found):.2f}" if found else "n/a" for found in tuning.accuracies]
+        chosen = "not yet" if tuning.chosen is None else names[tuning.chosen]
+        body.append((f"{tuning.condition.label}, {tuning.order}", *means, chosen))
+    return Table(("", *names, "chosen"), tuple(body), ())
 
 
 def tables(comparison: Comparison) -> Markup:
     """The table of each activation: accuracies by seed, differences, interval, p."""
     parts = []
-    for activation in comparison.config.activations:
+    for condition in comparison.conditions:
         caption = "test accuracy (%) and paired differences (percentage points)"
-        table = _scroll(table_markup(comparison.table(activation), caption), activation)
-        parts.append(element("div", element("h3", activation), table))
+        table = scroll(table_markup(comparison.table(condition), caption), f"Table, {condition.label}")
+        parts.append(element("div", element("h3", condition.label), table))
     grid = element("div", *parts, class_="tables")
     diverged = [record for record in comparison.finished if record.result["diverged"]]
     if diverged:
-        names = ", ".join(record.config.label for record in diverged)
+        names = ", ".join(record.label for record in diverged)
         text = f"Training diverged (the loss was no longer a number) in: {names}. Their accuracy counts as it is."
         return join(grid, element("p", text, class_="warning"))
     return grid
 
 
-def curves(comparison: Comparison, figures: Figures) -> Markup:
-    """Training curves of each activation."""
-    caption = (
-        "{}: thin lines are single seeds, thick lines their mean. Training loss is the mean over an epoch's steps."
-    )
-    return _per_activation(comparison, figures, "curves", caption)
+def curves(comparison: Comparison, charts: Charts) -> Markup:
+    """Training curves of each condition."""
+    return _per_condition(comparison, charts, "curves")
 
 
-def mechanism(comparison: Comparison, figures: Figures) -> Markup:
+def mechanism(comparison: Comparison, charts: Charts) -> Markup:
     """Saturation, asymmetry and sparsity by layer."""
     introduction = element(
         "p",
@@ -107,11 +121,10 @@ def mechanism(comparison: Comparison, figures: Figures) -> Markup:
         " is 1 − mean |h| / max |h| at the block's output h, after BatchNorm where it comes last; since it hangs on "
         "one maximum, the share of exact zeros stands beside it.",
     )
-    caption = "{}: layers from the input to the output; dots are single seeds, lines their mean."
-    return join(introduction, _per_activation(comparison, figures, "mechanism", caption))
+    return join(introduction, _per_condition(comparison, charts, "mechanism"))
 
 
-def histograms(comparison: Comparison, figures: Figures) -> Markup:
+def histograms(comparison: Comparison, charts: Charts) -> Markup:
     """Distributions at the activation's output, by layer and by channel."""
     parts = [
         element(
@@ -120,41 +133,28 @@ def histograms(comparison: Comparison, figures: Figures) -> Markup:
             "look symmetric while each of its channels sits at one end: compare the two figures.",
         )
     ]
-    for activation in comparison.config.activations:
-        if f"layers-{activation}" not in figures:
-            continue
-        parts += [
-            element("h3", activation),
-            _chart(
-                figures,
-                f"layers-{activation}",
-                f"{activation}: all values of a layer; share of values per bin, logarithmic.",
-            ),
-            _chart(
-                figures,
-                f"channels-{activation}",
-                f"{activation}: a row is a channel, channels sorted by their mean; brighter means more values "
-                "(square root of the share; one scale for all panels).",
-            ),
-        ]
+    for condition in comparison.conditions:
+        layers, channels = (charts.markup(f"{kind}-{condition.key}") for kind in ("layers", "channels"))
+        if layers is not None:
+            parts += [element("h3", condition.label), layers, channels or Markup("")]
     return join(*parts)
 
 
 def graphs(comparison: Comparison) -> Markup:
     """The graphs of the networks as they were drawn into the folder, orders side by side."""
     parts = []
-    for position, activation in enumerate(comparison.config.activations):
+    for position, condition in enumerate(comparison.conditions):
         figures = []
-        for index, order in enumerate(comparison.config.orders):
-            path = comparison.graph_path(activation, order)
+        for index, order in enumerate(comparison.orders):
+            path = comparison.graph_path(condition, order)
             if path.is_file():
-                figures.append(_graph(path.read_bytes(), activation, order, index))
+                figures.append(_graph(path.read_bytes(), condition, order, index))
         if figures:
             side_by_side = element("div", *figures, class_="graphs")
             parts.append(
                 element(
                     "details",
-                    element("summary", activation),
+                    element("summary", condition.label),
                     side_by_side,
                     open="" if position == 0 else None,
                 )
@@ -165,26 +165,7 @@ def graphs(comparison: Comparison) -> Markup:
     return join(element("p", introduction), *parts)
 
 
-def table_markup(table: Table, caption: str) -> Markup:
-    """A comparison's table; summary rows stand in a body of their own."""
-    heading = element("tr", *(element("th", cell, scope="col") for cell in table.heading))
-    bodies = [
-        element("tbody", *(_row(row) for row in rows), class_=kind)
-        for rows, kind in ((table.body, None), (table.summary, "summary"))
-    ]
-    return element("table", element("caption", caption), element("thead", heading), *bodies)
-
-
-def _row(cells: tuple[str, ...]) -> Markup:
-    return element("tr", element("th", cells[0], scope="row"), *(element("td", cell) for cell in cells[1:]))
-
-
-def _scroll(content: Markup, name: str) -> Markup:
-    # A region that scrolls must be reachable by keyboard.
-    return element("div", content, class_="scroll", tabindex="0", role="region", aria_label=f"Table, {name}")
-
-
-def _answer(activation: str, pair: PairedComparison, sentence: str) -> Markup:
+def _answer(condition: Condition, pair: PairedComparison, sentence: str) -> Markup:
     details = [f"points, {pair.second} − {pair.first}"]
     if pair.interval is not None:
         details.append(interval_text(pair.interval))
@@ -192,54 +173,32 @@ def _answer(activation: str, pair: PairedComparison, sentence: str) -> Markup:
         details.append(f"p = {p_text(pair.p_value)}".replace("= <", "<"))
     lines = (element("small", detail, class_="nowrap") for detail in details)
     number = element("div", signed(pair.mean_difference), *lines, class_="figure-of-merit")
-    left = element("div", element("h3", activation), number)
+    left = element("div", element("h3", condition.label), number)
     return element("li", left, element("p", sentence), class_="answer called" if pair.called else "answer")
 
 
-def _per_activation(comparison: Comparison, figures: Figures, name: str, caption: str) -> Markup:
-    return join(
-        *(
-            _chart(figures, f"{name}-{activation}", caption.format(activation))
-            for activation in comparison.config.activations
-            if f"{name}-{activation}" in figures
-        )
-    )
+def _per_condition(comparison: Comparison, charts: Charts, kind: str) -> Markup:
+    found = [charts.markup(f"{kind}-{condition.key}") for condition in comparison.conditions]
+    left_out = None
+    if len(comparison.conditions) > MOST_CONDITIONS_IN_DETAIL:
+        text = f"Shown for {MOST_CONDITIONS_IN_DETAIL} of {len(comparison.conditions)} conditions."
+        left_out = element("p", text)
+    return join(left_out, *found)
 
 
-def _chart(figures: Figures, name: str, caption: str) -> Markup:
-    return element(
-        "figure",
-        element("div", _inline(figures[name], name, caption), class_="chart"),
-        element("figcaption", caption),
-    )
-
-
-def _inline(svg: str, name: str, label: str) -> Markup:
-    """Make a stand-alone SVG part of the page: scalable, in the page's colours, with ids of its own."""
-    opening, rest = svg[svg.index("<svg") :].split(">", 1)
-    opening = re.sub(r'\s(width|height)="[^"]*"', "", opening)
-    rest = re.sub(r"<metadata>.*?</metadata>", "", rest, flags=re.DOTALL)
-    # Matplotlib numbers the parts of every figure alike; on one page each id must be there once.
-    rest = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", rest)
-    for index, colour in enumerate(plots.ORDER_COLOURS):
-        rest = rest.replace(colour, f"var(--order-{index})")
-    rest = rest.replace(plots.INK, "var(--ink)").replace(plots.FAINT, "var(--faint)")
-    return Markup(f'{opening} role="img">{element("title", label)}{rest.strip()}')
-
-
-def _graph(svg: bytes, activation: str, order: str, index: int) -> Markup:
+def _graph(svg: bytes, condition: Condition, order: str, index: int) -> Markup:
     picture = element(
         "img",
         src=f"data:image/svg+xml;base64,{base64.b64encode(svg).decode('ascii')}",
-        alt=f"Graph of the network with {activation} in {order} order, from the input at the top to the logits",
+        alt=f"Graph of the network with {condition.label} in {order} order, from the input at the top to the logits",
         loading="lazy",
     )
     box = element("div", picture, class_="graph", tabindex="0", role="region", aria_label=f"Graph, {order}")
-    return element("figure", element("figcaption", _swatch(index), f"{activation}, {order}"), box)
+    return element("figure", element("figcaption", _swatch(index), f"{condition.label}, {order}"), box)
 
 
 def _swatch(index: int) -> Markup:
-    return element("span", class_="swatch", style=f"background: var(--order-{index % len(plots.ORDER_COLOURS)})")
+    return element("span", class_="swatch", style=f"background: var(--order-{index % len(COLOURS)})")
 
 
 def _listed(words: tuple[str, ...]) -> str:
@@ -248,4 +207,7 @@ def _listed(words: tuple[str, ...]) -> str:
 
 def _explained(order: str) -> str:
     names = {"weight": "weight", "norm": "BatchNorm", "act": "activation"}
-    return " → ".join(names[part] for part in parse_order(order))
+    settings = settings_of(order)
+    blocks = [" → ".join(names[part] for part in parse_order(block)) for block in settings["order"].split("+")]
+    others = [f"{name} {shown(value)}" for name, value in settings.items() if name != "order"]
+    return ", ".join([" | ".join(blocks), *others])

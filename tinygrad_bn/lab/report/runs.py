@@ -1,0 +1,70 @@
+"""The table of every run, which can be sorted and filtered on the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..comparison import Comparison, RunRecord
+from ..config import shown
+from ..progress import duration
+from ..quantities import QUANTITIES, Quantity
+from .markup import Markup, element, join
+from .parts import scroll
+
+
+def runs_table(comparison: Comparison, key: str) -> Markup:
+    """Every run of a comparison, tuning's too, with what was asked and what came out.
+
+    Args:
+        comparison: whose runs.
+        key: differs between the tables of a page.
+    """
+    records = [*comparison.records, *comparison.tuning_records]
+    settings = [*comparison.config.vary, *comparison.config.tune]
+    results = [record.result for record in records if record.is_done]
+    quantities = [quantity for quantity in QUANTITIES if any(quantity.of(result) is not None for result in results)]
+    stage = ["stage"] if comparison.config.tune else []
+    heading = ["run", *stage, "activation", "order", *settings, "seed", *(q.title for q in quantities), "time"]
+    tuning = {record.folder.path for record in comparison.tuning_records}
+    rows = [
+        _row(record, settings, quantities, stage and ["tuning" if record.folder.path in tuning else "judged"])
+        for record in records
+    ]
+    field = element(
+        "label",
+        "Show runs that contain ",
+        element("input", type="search", class_="filter", data_table=key, placeholder="for example: tanh swap"),
+        class_="filter-label screen-only",
+    )
+    table = element(
+        "table",
+        element("caption", "Every run. A click on a heading sorts."),
+        element("thead", element("tr", *(element("th", name, scope="col") for name in heading))),
+        element("tbody", *rows),
+        id=key,
+        class_="sortable runs",
+    )
+    return join(field, scroll(table, "Table, every run"))
+
+
+def _row(record: RunRecord, settings: Sequence[str], quantities: Sequence[Quantity], stage: Sequence[str]) -> Markup:
+    config = record.config.to_dict()
+    asked = [
+        *stage,
+        config["activation"],
+        record.order,
+        *(shown(config[name]) for name in settings),
+        str(config["seed"]),
+    ]
+    cells = [*(element("td", text) for text in asked)]
+    if record.is_done:
+        for quantity in quantities:
+            value = quantity.of(record.result)
+            cells.append(element("td", "" if value is None else f"{value:.4g}"))
+        seconds = record.result["seconds"]
+        time = duration(seconds) + (", diverged" if record.result["diverged"] else "")
+        cells.append(element("td", time, data_value=f"{seconds:.3f}"))
+    else:
+        cells.append(element("td", record.failure, colspan=str(len(quantities) + 1), class_="failure"))
+    name = element("th", element("code", record.config.fingerprint), scope="row")
+    return element("tr", name, *cells)

@@ -1,0 +1,49 @@
+// Tables that sort by a click on a heading, and run tables that show the rows containing all words of a filter.
+"use strict";
+
+function sortKey(cell) {
+  const text = cell ? cell.dataset.value ?? cell.textContent.trim() : "";
+  const number = Number(text.replace("−", "-"));
+  return text !== "" && Number.isFinite(number) ? number : text.toLowerCase();
+}
+
+function compareKeys(a, b) {
+  if (typeof a === "number" && typeof b === "number") return a - b;
+  if (typeof a === "number") return -1; // numbers before words, words before nothing
+  if (typeof b === "number") return 1;
+  if (a === "" || b === "") return a === b ? 0 : a === "" ? 1 : -1;
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function sortBy(table, column, descending) {
+  const body = table.tBodies[0];
+  const rows = Array.from(body.rows, (row) => [sortKey(row.cells[column]), row]);
+  rows.sort((a, b) => (descending ? compareKeys(b[0], a[0]) : compareKeys(a[0], b[0])));
+  body.append(...rows.map(([, row]) => row));
+}
+
+for (const table of document.querySelectorAll("table.sortable")) {
+  const headings = Array.from(table.tHead.rows[0].cells);
+  headings.forEach((heading, column) => {
+    const button = document.createElement("button");
+    button.append(...heading.childNodes);
+    heading.append(button);
+    button.addEventListener("click", () => {
+      const descending = heading.getAttribute("aria-sort") === "ascending";
+      for (const other of headings) other.removeAttribute("aria-sort");
+      heading.setAttribute("aria-sort", descending ? "descending" : "ascending");
+      sortBy(table, column, descending);
+    });
+  });
+}
+
+for (const field of document.querySelectorAll("input.filter")) {
+  const table = document.getElementById(field.dataset.table);
+  field.addEventListener("input", () => {
+    const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+    for (const row of table.tBodies[0].rows) {
+      const cells = Array.from(row.cells, (cell) => cell.textContent.toLowerCase());
+      row.hidden = !words.every((word) => cells.some((cell) => cell.includes(word)));
+    }
+  });
+}
