@@ -8,7 +8,7 @@ from pathlib import Path
 from .config import RunConfig
 from .executors import OnEnd, OnPoll, default_jobs, executor_for
 
-__all__ = ["default_jobs", "execute"]
+__all__ = ["default_jobs", "execute", "executor_for"]
 
 
 def execute(root: Path, configs: Sequence[RunConfig], jobs: int, on_poll: OnPoll, on_end: OnEnd) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ from .config import RunConfig
 from .environment import environment, package_version
 from .events import EventFiles
 from .probes import ModelProbe, StepProbe, landscape, mechanism, top_hessian_eigenvalue
+from .probes.precise import precise_statistics, running_distances, with_statistics
 from .recipes import AUGMENTATIONS, INITIALIZATIONS, OPTIMIZERS, SCHEDULES, parameter_groups
 from .runfolder import RunFolder
 
@@ -28,6 +30,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Metrics = dict[str, float]
 
 EVALUATION_BATCH = 250
+#: Precise statistics of BatchNorm come from at most so many training images.
+PRECISE_IMAGES = 4096
 #: Which images are held out is the same for every run, so that all of them are judged on the same ones.
 VALIDATION_SEED = 0
 
@@ -41,8 +45,8 @@ class Trained:
         metrics: one entry per epoch: epoch, train_loss (mean over the steps), test_loss, test_accuracy (percent),
             learning_rate (at the epoch's end), seconds.
         probes: histograms and moments by layer, as `RunFolder.write_probes` takes them.
-        result: what `result.json` holds: final accuracy and loss, what they were evaluated on, whether training
-            diverged, layers, time.
+        result: what `result.json` holds: final accuracy and loss, what they were evaluated on, the same with precise
+            statistics of BatchNorm, how far the running ones are from these, whether training diverged, layers, time.
         steps: what `StepProbe` recorded; empty without `config.step_probes`.
         landscape: one entry per measurement of the loss landscape: step, and what `Landscape.to_dict` and
             `HessianEigenvalue.to_dict` (under "hessian") give.
@@ -154,6 +158,7 @@ class Training:
             "test_accuracy": last["test_accuracy"],
             "test_loss": last["test_loss"],
             "train_loss": last["train_loss"],
+            **self._with_precise_statistics(),
             "diverged": self._has_diverged,
             "epochs": len(self.metrics),
             "parameters": sum(parameter.size for parameter in self.model.parameters()),
@@ -164,6 +169,25 @@ class Training:
         }
         steps = self._step_probe.arrays() if self._step_probe is not None else {}
         return Trained(self.model, self.metrics, arrays, result, steps, self._landscape)
+
+    def _with_precise_statistics(self) -> dict[str, Any]:
+        """Loss and accuracy with precise statistics, and the running ones' distance; None without such statistics."""
+        statistics = {}
+        if not self._has_diverged:
+            # The batches of the epoch that would come next.
+            self._loader.set_epoch(len(self.metrics))
+            batches = max(1, PRECISE_IMAGES // self.config.batch_size)
+            statistics = precise_statistics(self.model, itertools.islice(self._loader, batches))
+        if not statistics:
+            return {"test_accuracy_precise": None, "test_loss_precise": None, "running_distances": None}
+        with with_statistics(self.model, statistics):
+            loss, accuracy = evaluate(self.model, self._evaluation_loader)
+        distances = running_distances(self.model, statistics)
+        return {
+            "test_accuracy_precise": accuracy,
+            "test_loss_precise": loss,
+            "running_distances": {name: distance._asdict() for name, distance in distances.items()},
+        }
 
     def state(self) -> dict[str, Any]:
         """Everything that the next epoch depends on, as `write_state` takes it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from ...errors import ArgumentError, explain
+from ..events import check_tensorboard
 from .base import Executor, default_jobs
 from .cluster import Cluster
 from .in_process import InProcess
@@ -33,6 +34,8 @@ def executor_for(
     """
     if jobs is not None and jobs < 0:
         raise ArgumentError(explain("execute", "jobs of at least 0", str(jobs)))
+    if tensorboard:
+        check_tensorboard()
     if cluster is None:
         number = default_jobs(device) if jobs is None else jobs
         return Processes(number, tensorboard) if number else InProcess(tensorboard)

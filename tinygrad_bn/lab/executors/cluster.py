@@ -75,6 +75,8 @@ class Cluster:
             DataError: a worker does not see the folder.
             StateError: a worker has another version than we have, or the scheduler is gone.
         """
+        if not configs:
+            return
         root = root.resolve()
         root.mkdir(parents=True, exist_ok=True)
         with interrupts_noted() as interrupts, self._client() as client, _token(root) as token:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,5 +29,5 @@ class InProcess:
         while waiting:
             config = waiting.take()
             on_poll([config])
-            attempt(root, config, self.tensorboard, check=lambda config=config: on_poll([config]))
+            attempt(root, config, self.tensorboard, functools.partial(on_poll, [config]))
             on_end(config)
