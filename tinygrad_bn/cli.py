@@ -1,4 +1,4 @@
-"""The command line: `tinygrad-bn compare | report | graph | data | info`."""
+"""The command line: `tinygrad-bn compare | experiment | report | graph | data | info`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from .errors import TinygradBNError
 
@@ -45,19 +45,48 @@ def _compare(arguments: argparse.Namespace) -> int:
     from .lab.options import config_from
 
     config = config_from(CompareConfig, arguments)
-    comparison = compare(config, out=arguments.out, jobs=arguments.jobs, progress=progress.choose)
+    comparison = compare(config, out=arguments.out, progress=progress.choose, **_trainers(arguments))
     print(f"\n{comparison}\n\npage: {comparison.root / 'report.html'}")
     return 1 if comparison.unfinished else 0
 
 
-def _report(arguments: argparse.Namespace) -> int:
-    from .lab.comparison import Comparison
-    from .lab.report import write_report
+def _experiment(arguments: argparse.Namespace) -> int:
+    from .lab import progress
+    from .lab.config import CompareConfig
+    from .lab.experiments import describe_experiments, run_experiment
+    from .lab.options import given
 
-    comparison = Comparison(arguments.folder)
-    path = write_report(comparison)
-    print(f"{comparison}\n\npage: {path}")
-    return 1 if comparison.unfinished else 0
+    if arguments.experiment is None:
+        print(describe_experiments())
+        return 0
+    record = run_experiment(
+        arguments.experiment,
+        arguments.size,
+        overrides=given(CompareConfig, arguments),
+        out=arguments.out,
+        progress=progress.choose,
+        say=lambda line: print(line, flush=True),
+        **_trainers(arguments),
+    )
+    print(f"\n{record}\n\npage: {record.root / 'report.html'}")
+    return 1 if record.unfinished else 0
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from .lab.reports import report_contrast, report_folders
+
+    if arguments.compare:
+        text, path, unfinished = report_contrast(arguments.compare[0], arguments.compare[1], arguments.out)
+    elif arguments.folders:
+        text, path, unfinished = report_folders(arguments.folders, arguments.out)
+    else:
+        return _fail("tinygrad-bn report: expected a folder, or --compare A B; see tinygrad-bn report --help")
+    print(f"{text}\n\npage: {path}")
+    return 1 if unfinished else 0
+
+
+def _trainers(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {"jobs": arguments.jobs, "cluster": arguments.cluster, "tensorboard": arguments.tensorboard}
 
 
 def _graph(arguments: argparse.Namespace) -> int:
@@ -106,9 +135,8 @@ def _build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_compare(commands)
 
-    report = _add(commands, "report", _report, "build the page of a comparison again from its folder")
-    report.add_argument("folder", type=Path, metavar="RUN_FOLDER", help="folder that compare has written")
-
+    _add_experiment(commands)
+    _add_report(commands)
     _add_graph(commands)
     _add(commands, "data", _data, "list the data sets: where they are and how large")
     _add(commands, "info", _info, "show versions, devices, kernels and which extras are installed")
@@ -125,20 +153,81 @@ def _add_compare(commands: argparse._SubParsersAction[_Parser]) -> None:
         _compare,
         "train a network in several orders of BatchNorm and activation, and compare",
         "Without options: SmallCNN on fashion_mini, Convention against Swap order, for tanh, softsign and relu with "
-        "6 paired seeds. Finished runs are kept: the same command again goes on where it was stopped.",
+        "6 paired seeds. What is trained is kept: the same command again goes on where it was stopped.",
     )
     add_options(compare.add_argument_group("what to compare"), CompareConfig)
-    where = compare.add_argument_group("where and how")
-    where.add_argument(
-        "--out", type=Path, metavar="FOLDER", help="folder for runs and page (default: runs/compare-<hash>)"
+    _add_trainers(compare, "runs/compare-<hash>")
+
+
+def _add_experiment(commands: argparse._SubParsersAction[_Parser]) -> None:
+    from .lab.config import CompareConfig
+    from .lab.experiments import MODULES, SIZES
+    from .lab.options import add_options
+
+    experiment = _add(
+        commands,
+        "experiment",
+        _experiment,
+        "run a named experiment and write its page; without a name, list them",
+        f"The experiments: {', '.join(MODULES)}. Each has a small size that ends in minutes on two cores, and the size "
+        "of its paper, for a GPU. Options about training replace the experiment's own in all its trainings.",
     )
+    experiment.add_argument("experiment", nargs="?", metavar="NAME", help="which one")
+    experiment.add_argument("--size", default=SIZES[0], metavar="SIZE", help=f"{' or '.join(SIZES)} (default: small)")
+    group = experiment.add_argument_group("instead of the experiment's own settings")
+    add_options(group, CompareConfig, only=EXPERIMENT_OPTIONS, defaults=False)
+    _add_trainers(experiment, "runs/<name>-<size>")
+
+
+def _add_report(commands: argparse._SubParsersAction[_Parser]) -> None:
+    report = _add(
+        commands,
+        "report",
+        _report,
+        "build a page again from folders, or hold two comparisons against each other",
+        "With one folder the page is written there. With several, they become the parts of one page.",
+    )
+    report.add_argument(
+        "folders", nargs="*", type=Path, metavar="RUNS", help="folders that compare or experiment has written"
+    )
+    report.add_argument(
+        "--compare",
+        nargs=2,
+        type=Path,
+        metavar=("A", "B"),
+        help="hold two comparisons against each other: what changed, and what that did to each order",
+    )
+    report.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="the page (default: report.html in the folder, or in the current one when there are several)",
+    )
+
+
+#: What can be set for all trainings of an experiment.
+EXPERIMENT_OPTIONS = ("dataset", "epochs", "width", "seeds", "activations", "step_probes", "landscape", "device")
+
+
+def _add_trainers(parser: argparse.ArgumentParser, folder: str) -> None:
+    where = parser.add_argument_group("where and how")
+    where.add_argument("--out", type=Path, metavar="FOLDER", help=f"folder for runs and page (default: {folder})")
     where.add_argument(
         "--jobs",
         type=int,
         metavar="N",
         help="processes at a time; 0 trains in this one (default: one per core)",
     )
-    compare.set_defaults(when_interrupted="finished runs are kept: run the same command again to go on")
+    where.add_argument(
+        "--cluster",
+        metavar="WHERE",
+        help="train on a Dask cluster: local, or the scheduler's address, such as tcp://host:8786",
+    )
+    where.add_argument("--tensorboard", action="store_true", help="also write event files for TensorBoard")
+    parser.set_defaults(
+        when_interrupted="what is trained is kept: run the same command again to go on from the last epochs"
+    )
 
 
 def _add_graph(commands: argparse._SubParsersAction[_Parser]) -> None:

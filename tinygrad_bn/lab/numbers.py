@@ -106,6 +106,7 @@ def table_rows(table: Table) -> list[dict[str, str]]:
 
 def write_csv(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Write rows as CSV with a heading line; a field that a row lacks, or that is None, stays empty."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     rows = list(rows)
     names = list(dict.fromkeys(name for row in rows for name in row))
     stream = io.StringIO()

@@ -17,7 +17,10 @@ Config = TypeVar("Config", bound=TrainingConfig)
 
 
 def add_options(
-    parser: argparse._ActionsContainer, config: type[TrainingConfig], only: Sequence[str] | None = None
+    parser: argparse._ActionsContainer,
+    config: type[TrainingConfig],
+    only: Sequence[str] | None = None,
+    defaults: bool = True,
 ) -> None:
     """Add one flag per field. Words and ranges are checked by the config itself, which words its errors better.
 
@@ -25,8 +28,9 @@ def add_options(
         parser: parser or group that gets the flags.
         config: the class whose fields become flags.
         only: the names of the fields wanted; all by default.
+        defaults: whether a flag that is not given has the field's default; otherwise it is absent, see `given`.
     """
-    defaults = config()
+    standard = config()
     for name, expected in field_types(config).items():
         if only is not None and name not in only:
             continue
@@ -36,15 +40,20 @@ def add_options(
             dest=name,
             type=_reader(name, expected),
             action=_Collect if typing.get_origin(expected) is dict else "store",
-            default=getattr(defaults, name),
+            default=getattr(standard, name) if defaults else argparse.SUPPRESS,
             metavar=_metavar(expected),
-            help=_help(option, getattr(defaults, name)).replace("%", "%%"),
+            help=_help(option, getattr(standard, name) if defaults else None).replace("%", "%%"),
         )
 
 
 def config_from(config: type[Config], arguments: argparse.Namespace) -> Config:
     """Build the config from parsed arguments; its checks raise `ArgumentError`."""
     return config(**{name: getattr(arguments, name) for name in field_types(config)})
+
+
+def given(config: type[TrainingConfig], arguments: argparse.Namespace) -> dict[str, Any]:
+    """The fields whose flags were given, of flags that `add_options` made without defaults."""
+    return {name: getattr(arguments, name) for name in field_types(config) if hasattr(arguments, name)}
 
 
 def command_line(config: CompareConfig) -> list[str]:
@@ -141,9 +150,9 @@ def _metavar(expected: Any) -> str:
     return {int: "N", float: "X", float | None: "X", str: "NAME"}[expected]
 
 
-def _help(option: Option, default: object) -> str:
+def _help(option: Option, default: object | None) -> str:
     words = f": {', '.join(option.choices())}" if option.choices else ""
-    return f"{option.help}{words} (default: {shown(default)})"
+    return f"{option.help}{words}" + ("" if default is None else f" (default: {shown(default)})")
 
 
 def _written(name: str, value: object) -> str:

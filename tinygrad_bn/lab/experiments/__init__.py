@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .experiment import SIZES, Experiment, Measurement, Training
 from .record import ExperimentRecord, run_experiment
-from .registry import MODULES, get_experiment
+from .registry import MODULES, describe_experiments, get_experiment
 
 __all__ = [
     "MODULES",
@@ -13,6 +13,7 @@ __all__ = [
     "ExperimentRecord",
     "Measurement",
     "Training",
+    "describe_experiments",
     "get_experiment",
     "run_experiment",
 ]

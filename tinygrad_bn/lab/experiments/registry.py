@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 
 from ...errors import unknown_choice
+from ..tables import columns
 from .experiment import Experiment
 
 #: Name on the command line -> module of this package.
@@ -29,3 +30,8 @@ def get_experiment(name: str) -> Experiment:
         raise unknown_choice("experiment", "the experiment's name", name, MODULES)
     experiment: Experiment = importlib.import_module(f".{MODULES[name]}", __package__).EXPERIMENT
     return experiment
+
+
+def describe_experiments() -> str:
+    """A table of all experiments: name and question."""
+    return columns([(name, get_experiment(name).title) for name in MODULES])

@@ -1,0 +1,61 @@
+"""Pages from folders, whatever the folders hold: what `tinygrad-bn report` does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import ArgumentError, explain
+from .comparison import Comparison
+from .contrast import Contrast
+from .experiments.record import FILE as EXPERIMENT_FILE
+from .experiments.record import ExperimentRecord
+from .numbers import table_rows, write_csv
+from .report.charts import Charts
+from .report.markup import join
+from .report.page import REPORT_NAME, Chapter, build_page, write_report
+from .report.parts import section_markup
+from .runfolder import write_text
+
+
+def report_folders(folders: Sequence[Path], out: Path | None = None) -> tuple[str, Path, int]:
+    """Write the page of one folder, or one page of several comparisons.
+
+    Args:
+        folders: at least one. An experiment's folder has a page of its own; its trainings are comparisons too.
+        out: the page.
+
+    Returns:
+        What the page says as text, where it is, and the number of runs without a result.
+
+    Raises:
+        DataError: a folder holds neither a comparison nor an experiment.
+        ArgumentError: an experiment among several folders.
+    """
+    experiments = [folder for folder in folders if (folder / EXPERIMENT_FILE).is_file()]
+    if experiments and (len(folders) > 1 or out is not None):
+        remedy = "name the folders of its trainings, which lie in it, or that folder alone without --out"
+        raise ArgumentError(explain("report", "comparisons", f"the experiment {experiments[0]}", remedy))
+    if experiments:
+        record = ExperimentRecord(experiments[0])
+        return str(record), record.write_report(), record.unfinished
+    comparisons = [Comparison(folder) for folder in folders]
+    path = out or (Path(REPORT_NAME) if len(comparisons) > 1 else None)
+    written = write_report(*comparisons, path=path)
+    unfinished = sum(len(comparison.unfinished) for comparison in comparisons)
+    return "\n\n".join(map(str, comparisons)), written, unfinished
+
+
+def report_contrast(first: Path, second: Path, out: Path | None = None) -> tuple[str, Path, int]:
+    """Write the page that holds two comparisons against each other; arguments and result as of `report_folders`."""
+    comparisons = (Comparison(first), Comparison(second))
+    contrast = Contrast(*comparisons)
+    section = contrast.section()
+    path = out or Path(f"{first.name}-against-{second.name}.html")
+    charts = Charts(section.figures, "contrast-")
+    charts.save(path.parent / "figures")
+    for table in section.tables:
+        write_csv(path.parent / "numbers" / f"contrast-{table.name}.csv", table_rows(table.table))
+    chapter = Chapter("", "", join(), [(section.key, section.title, section_markup(section, charts))])
+    write_text(path, build_page(section.title, section.title, None, [chapter]))
+    return str(contrast), path, sum(len(comparison.unfinished) for comparison in comparisons)
