@@ -14,16 +14,19 @@ from .model import (
     layers_of,
     mechanism,
 )
+from .precise import Distance, Statistics, precise_statistics, running_distances, with_statistics
 from .steps import StepProbe
 
 __all__ = [
     "ACTIVATION_OUTPUT",
     "BLOCK_OUTPUT",
+    "Distance",
     "HessianEigenvalue",
     "Landscape",
     "LayerProbe",
     "ModelProbe",
     "Recorder",
+    "Statistics",
     "StepProbe",
     "WeightLayer",
     "hessian_vector_product",
@@ -31,6 +34,9 @@ __all__ = [
     "layers_of",
     "mechanism",
     "on_one_range",
+    "precise_statistics",
+    "running_distances",
     "top_hessian_eigenvalue",
     "weight_layers",
+    "with_statistics",
 ]
