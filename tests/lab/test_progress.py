@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -41,7 +42,57 @@ def test_the_time_left_is_told_once_the_pace_is_known(make_comparison: Callable[
     with progress.PlainLines(total=5, done=0, stream=stream) as told:
         for folder in folders:
             told.ended(folder)
-    assert ["left)" in line for line in stream.getvalue().splitlines()[1:]] == [False, False, True, True]
+    assert ["left)" in line for line in stream.getvalue().splitlines()[1:]] == [False, True, True, True]
+
+
+def test_a_long_run_is_told_while_it_is_under_way(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path, RunConfig(epochs=4))
+    folder.begin()
+    stream = io.StringIO()
+    with progress.PlainLines(total=2, done=0, stream=stream, patience=0.0) as told:
+        told.running([folder])
+        for epoch in (1, 2):
+            folder.add_metrics({"epoch": epoch, "test_accuracy": 50.0 + epoch, "seconds": 60.0})
+        told.running([folder])
+        told.note("a worker is gone")
+        told.running([])
+    assert stream.getvalue().splitlines()[1:] == [
+        "[0/2] relu convention seed 0: in the first of 4 epochs",
+        "[0/2] relu convention seed 0: epoch 2 of 4 done, test accuracy 52.00 %  (about 2 min 0 s left)",
+        "a worker is gone",
+        "[0/2] no run is under way",
+    ]
+
+
+def test_a_log_is_not_told_of_every_epoch(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    with progress.PlainLines(total=2, done=0, stream=stream) as told:
+        for _ in range(5):
+            told.running([RunFolder(tmp_path, RunConfig())])
+    assert stream.getvalue() == "2 runs\n"
+
+
+def test_epochs_that_were_there_before_say_nothing_about_the_pace(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path, RunConfig(epochs=10))
+    folder.begin([{"epoch": epoch, "seconds": 1000.0} for epoch in range(1, 9)])
+    pace = progress.Pace(total=4, done=0)
+    pace.watch([folder])
+    assert pace.left_of(folder) == ""
+    folder.add_metrics({"epoch": 9, "seconds": 2.0})
+    pace.watch([folder])
+    assert pace.left_of(folder) == "about 2.0 s"
+    pace.end(folder)
+    assert pace.left == ""  # a fifth of a run was trained
+
+
+@pytest.mark.parametrize("widgets", [True, False])
+def test_a_notebook_gets_bars_where_it_can_show_them(monkeypatch: pytest.MonkeyPatch, widgets: bool) -> None:
+    rich = pytest.importorskip("rich")
+    find = importlib.util.find_spec
+    there = object() if widgets else None
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: there if name == "ipywidgets" else find(name))
+    monkeypatch.setattr(rich.get_console(), "is_jupyter", True)
+    assert isinstance(progress.choose(3, 0), progress.RichBars if widgets else progress.PlainLines)
 
 
 def test_output_that_is_no_terminal_gets_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:

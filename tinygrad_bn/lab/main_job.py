@@ -92,7 +92,7 @@ def train_all(
         for stage in (choosing, None):
             # What tuning has chosen decides the runs of the second stage, so they are asked for only now.
             runs = [record.config for record in Comparison(root).records] if stage is None else stage
-            executor.run(root, [run for run in runs if not RunFolder(root, run).is_done], poll, ended)
+            executor.run(root, [run for run in runs if not RunFolder(root, run).is_done], poll, ended, told.note)
     return Comparison(root)
 
 
