@@ -10,11 +10,7 @@ from .comparison import Comparison
 from .contrast import Contrast
 from .experiments.record import FILE as EXPERIMENT_FILE
 from .experiments.record import ExperimentRecord
-from .numbers import table_rows, write_csv
-from .report.charts import Charts
-from .report.markup import join
-from .report.page import REPORT_NAME, Chapter, build_page, write_report
-from .report.parts import section_markup
+from .report.page import REPORT_NAME, build_page, sections_chapter, write_report
 from .runfolder import write_text
 
 
@@ -52,10 +48,7 @@ def report_contrast(first: Path, second: Path, out: Path | None = None) -> tuple
     contrast = Contrast(*comparisons)
     section = contrast.section()
     path = out or Path(f"{first.name}-against-{second.name}.html")
-    charts = Charts(section.figures, "contrast-")
-    charts.save(path.parent / "figures")
-    for table in section.tables:
-        write_csv(path.parent / "numbers" / f"contrast-{table.name}.csv", table_rows(table.table))
-    chapter = Chapter("", "", join(), [(section.key, section.title, section_markup(section, charts))])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    chapter = sections_chapter([section], path.parent)
     write_text(path, build_page(section.title, section.title, None, [chapter]))
     return str(contrast), path, sum(len(comparison.unfinished) for comparison in comparisons)

@@ -13,12 +13,8 @@ from ..comparison import Comparison
 from ..config import CompareConfig
 from ..document import CaptionedTable, Finding, Section
 from ..main_job import MakeProgress, check_before_any_harm, train_all
-from ..numbers import table_rows, write_csv, write_numbers
-from ..plots import figures_of
-from ..report.charts import Charts
 from ..report.markup import element, join
-from ..report.page import REPORT_NAME, Chapter, build_page, comparison_chapter
-from ..report.parts import section_markup
+from ..report.page import REPORT_NAME, Chapter, build_page, comparison_chapter, sections_chapter
 from ..runfolder import read_json, write_json, write_text
 from .experiment import SIZES, Experiment, Measurement, Training
 from .registry import get_experiment
@@ -107,20 +103,10 @@ class ExperimentRecord:
     def _chapter(self, number: int, part: Measurement | Training) -> Chapter:
         key = f"{number}-{part.name}-"
         sections = self.sections(part)
-        own = [figure for section in sections for figure in section.figures]
-        for section in sections:
-            for table in section.tables:
-                write_csv(self.root / "numbers" / f"{key}{table.name}.csv", table_rows(table.table))
-        if isinstance(part, Training):
-            comparison = self.comparison(part.name)
-            charts = Charts([*figures_of(comparison), *own], key)
-            charts.save(self.root / "figures")
-            write_numbers(comparison, self.root / "numbers", key)
-            return comparison_chapter(comparison, charts, key=key, title=part.title, sections=sections)
-        charts = Charts(own, key)
-        charts.save(self.root / "figures")
-        shown = [(section.key, section.title, section_markup(section, charts)) for section in sections]
-        return Chapter(key, part.title, join(), shown)
+        if isinstance(part, Measurement):
+            return sections_chapter(sections, self.root, key=key, title=part.title)
+        comparison = self.comparison(part.name)
+        return comparison_chapter(comparison, self.root, key=key, title=part.title, sections=sections)
 
 
 def run_experiment(

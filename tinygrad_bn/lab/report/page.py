@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 from ..comparison import Comparison
 from ..document import Section
-from ..numbers import write_numbers
+from ..numbers import table_rows, write_csv, write_numbers
 from ..plots import figures_of
 from ..runfolder import write_text
+from ..training_sections import training_sections
 from . import method, results
 from .charts import Charts
 from .markup import Markup, element, join
@@ -57,40 +58,58 @@ def write_report(*comparisons: Comparison, path: Path | None = None) -> Path:
     chapters = []
     for number, comparison in enumerate(comparisons, start=1):
         key = f"part-{number}-" if several else ""
-        charts = Charts(figures_of(comparison), key)
-        charts.save(path.parent / "figures")
-        write_numbers(comparison, path.parent / "numbers", key)
-        chapters.append(comparison_chapter(comparison, charts, key=key, title=_name(comparison) if several else ""))
+        chapter = comparison_chapter(comparison, path.parent, key=key, title=_name(comparison) if several else "")
+        chapters.append(chapter)
     title = QUESTION if several else f"{QUESTION} {_name(comparisons[0])}"
     write_text(path, build_page(title, QUESTION, None, chapters))
     return path
 
 
 def comparison_chapter(
-    comparison: Comparison, charts: Charts, *, key: str = "", title: str = "", sections: Sequence[Section] = ()
+    comparison: Comparison, folder: Path, *, key: str = "", title: str = "", sections: Sequence[Section] = ()
 ) -> Chapter:
-    """Everything that the page says about a comparison.
+    """Everything that a page says about a comparison; its figures and numbers are written as files.
 
     Args:
         comparison: what it is about.
-        charts: its figures, and those of `sections`.
+        folder: of the page.
         key, title: of the chapter.
         sections: further sections, shown after the answer.
     """
+    during = training_sections(comparison)
+    own = [figure for section in (*sections, *during) for figure in section.figures]
+    charts = Charts([*figures_of(comparison), *own], key)
+    charts.save(folder / "figures")
+    write_numbers(comparison, folder / "numbers", key)
     listed: list[tuple[str, str, Markup | None]] = [
         ("answer", "The answer", results.answers(comparison, charts)),
-        *((section.key, section.title, section_markup(section, charts)) for section in sections),
+        *_rendered(sections, charts),
         ("numbers", "Every seed", results.tables(comparison)),
         ("tuning", "What was chosen for each order", results.tuning(comparison)),
         ("curves", "How the training went", results.curves(comparison, charts)),
         ("mechanism", "What happens inside", results.mechanism(comparison, charts)),
         ("histograms", "Activations by layer and channel", results.histograms(comparison, charts)),
+        *_rendered(during, charts),
         ("graphs", "The two networks" if len(comparison.orders) == 2 else "The networks", results.graphs(comparison)),
         ("runs", "Every run", runs_table(comparison, f"{key}run-table")),
         ("method", "What was done", method.protocol(comparison)),
         ("limits", "What this does not show", method.limits(comparison)),
     ]
     return Chapter(key, title, results.question(comparison), listed)
+
+
+def sections_chapter(sections: Sequence[Section], folder: Path, *, key: str = "", title: str = "") -> Chapter:
+    """A chapter of such sections alone; their figures and tables are written as files. Arguments as above."""
+    charts = Charts([figure for section in sections for figure in section.figures], key)
+    charts.save(folder / "figures")
+    for section in sections:
+        for table in section.tables:
+            write_csv(folder / "numbers" / f"{key}{table.name}.csv", table_rows(table.table))
+    return Chapter(key, title, join(), list(_rendered(sections, charts)))
+
+
+def _rendered(sections: Sequence[Section], charts: Charts) -> Iterator[tuple[str, str, Markup | None]]:
+    return ((section.key, section.title, section_markup(section, charts)) for section in sections)
 
 
 def build_page(title: str, heading: str, lead: Markup | None, chapters: Sequence[Chapter]) -> str:
