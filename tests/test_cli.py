@@ -198,7 +198,9 @@ def test_ctrl_c_exits_130_and_the_same_command_goes_on(tmp_path: Path) -> None:
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err.strip() == "interrupted; finished runs are kept: run the same command again to go on"
+    assert (
+        err.strip() == "interrupted; what is trained is kept: run the same command again to go on from the last epochs"
+    )
     done = sorted(out.glob("runs/*/result.json"))
     assert 2 <= len(done) < 24
     for mark in done:

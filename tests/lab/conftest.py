@@ -66,6 +66,12 @@ def write_comparison(root: Path, config: CompareConfig, gain: float, leave_out: 
     return Comparison(root)
 
 
+@pytest.fixture(name="write_comparison", scope="session")
+def write_comparison_fixture() -> Callable[[Path, CompareConfig, float, int], Comparison]:
+    """The function that writes and opens a comparison in any folder."""
+    return write_comparison
+
+
 @pytest.fixture
 def make_comparison(tmp_path: Path) -> Callable[..., Comparison]:
     """Returns a function that writes and opens a comparison; `gain` is what every order after the first gains."""

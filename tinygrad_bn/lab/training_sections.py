@@ -22,8 +22,8 @@ STEP_QUANTITIES = (
     ("weight/gradient_norm", "gradient norm", "log"),
     ("weight/update_ratio", "update / weight", "log"),
     ("weight/effective_learning_rate", "effective learning rate", "log"),
-    ("norm/gamma_mean", "BatchNorm's gamma, mean", "linear"),
-    ("norm/beta_mean", "BatchNorm's beta, mean", "linear"),
+    ("norm/gamma_mean", "mean gamma", "linear"),
+    ("norm/beta_mean", "mean beta", "linear"),
 )
 #: Conditions shown, as with the other figures.
 MOST_CONDITIONS = 6
@@ -63,7 +63,7 @@ def _steps(comparison: Comparison) -> Section | None:
 def steps_chart(comparison: Comparison, condition: Condition) -> Chart:
     """Every quantity of `STEP_QUANTITIES` by step: a row of panels per order, a line per layer."""
     orders = [order for order in comparison.orders if comparison.of(condition, order)]
-    figure, axes = panels(len(STEP_QUANTITIES), rows=max(1, len(orders)), width=9.6, height=0.4 + 1.75 * len(orders))
+    figure, axes = panels(len(STEP_QUANTITIES), rows=max(1, len(orders)), width=9.2, height=0.4 + 1.75 * len(orders))
     remaining = iter(axes)
     for order in orders:
         index = comparison.orders.index(order)
@@ -80,7 +80,7 @@ def steps_chart(comparison: Comparison, condition: Condition) -> Chart:
                 panel.set_yscale(scale)
             else:
                 panel.text(0.5, 0.5, "none", transform=panel.transAxes, ha="center", color=FAINT)
-                panel.set_yticks([])
+                panel.set(xticks=[], yticks=[])
             panel.tick_params(labelsize=7)
             if order == orders[0]:
                 title(panel, heading)
@@ -167,7 +167,8 @@ def landscape_chart(comparison: Comparison, condition: Condition) -> Chart:
     for panel, heading in zip(axes, headings, strict=True):
         title(panel, heading)
         panel.set_xlabel("step")
-        if panel.lines:
+        # Losses lie close together; curvature may be negative, and then has no place on a logarithmic axis.
+        if panel is not axes[0] and all((line.get_ydata() > 0.0).all() for line in panel.lines):
             panel.set_yscale("log")
     legend(axes[0])
     return Chart(figure)
