@@ -79,8 +79,7 @@ def train_all(
 
     judged = len(comparison.conditions) * len(config.orders) * len(config.seeds)
     choosing = [record.config for record in comparison.tuning_records]
-    done = sum(RunFolder(root, run).is_done for run in {run.fingerprint: run for run in choosing}.values())
-    done += sum(record.is_done for record in comparison.records)
+    done = sum(record.is_done for record in (*comparison.tuning_records, *comparison.records))
     with (progress or _silent)(len(choosing) + judged, done) as told:
 
         def poll(running: Sequence[RunConfig]) -> None:
@@ -92,7 +91,9 @@ def train_all(
         for stage in (choosing, None):
             # What tuning has chosen decides the runs of the second stage, so they are asked for only now.
             runs = [record.config for record in Comparison(root).records] if stage is None else stage
-            executor.run(root, [run for run in runs if not RunFolder(root, run).is_done], poll, ended, told.note)
+            # Two words may mean the same run under some condition; it is trained once.
+            waiting = {run.fingerprint: run for run in runs if not RunFolder(root, run).is_done}
+            executor.run(root, list(waiting.values()), poll, ended, told.note)
     return Comparison(root)
 
 
