@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from ...files import atomic_writer
 from ..document import Figure
-from ..figures import COLOURS, FAINT, FORMATS, INK, Chart
+from ..figures import COLOURS, FAINT, INK
 from .markup import Markup, element
 
 
@@ -21,33 +22,38 @@ class Charts:
 
     def __init__(self, figures: Iterable[Figure], prefix: str = "") -> None:
         self._prefix = prefix
-        self._drawn: dict[str, tuple[Figure, Chart]] = {figure.name: (figure, figure.draw()) for figure in figures}
+        self._captions: dict[str, str] = {}
+        self._files: dict[str, dict[str, bytes]] = {}
+        for figure in figures:
+            self._captions[figure.name] = figure.caption
+            self._files[figure.name] = figure.draw().files()
 
     @property
     def names(self) -> list[str]:
         """The names of the figures, without the prefix."""
-        return list(self._drawn)
+        return list(self._files)
 
     def markup(self, name: str) -> Markup | None:
         """The figure with its caption as a part of the page, or None where there is no such figure."""
-        if name not in self._drawn:
+        if name not in self._files:
             return None
-        figure, chart = self._drawn[name]
+        svg, caption = self._files[name]["svg"].decode("utf-8"), self._captions[name]
         return element(
             "figure",
-            element("div", _inline(chart.svg, self._prefix + name, figure.caption), class_="chart"),
-            element("figcaption", figure.caption),
+            element("div", inline(svg, self._prefix + name, caption), class_="chart"),
+            element("figcaption", caption),
         )
 
     def save(self, folder: Path) -> None:
         """Write every figure into the folder in all formats of `figures.FORMATS`."""
         folder.mkdir(exist_ok=True)
-        for name, (_, chart) in self._drawn.items():
-            for format in FORMATS:
-                chart.save(folder / f"{self._prefix}{name}.{format}")
+        for name, files in self._files.items():
+            for format, content in files.items():
+                with atomic_writer(folder / f"{self._prefix}{name}.{format}") as file:
+                    file.write(content)
 
 
-def _inline(svg: str, name: str, label: str) -> Markup:
+def inline(svg: str, name: str, label: str) -> Markup:
     """Make a stand-alone SVG part of the page: scalable, in the page's colours, with ids of its own."""
     opening, rest = svg[svg.index("<svg") :].split(">", 1)
     opening = re.sub(r'\s(width|height)="[^"]*"', "", opening)
