@@ -58,6 +58,7 @@ class Protocol:
     optimizer: str = "sgd"
     momentum: float = 0.9
     weight_decay: float = 5e-4
+    affine_weight_decay: float | None = None
     gamma_weight_decay: float | None = None
     beta_weight_decay: float | None = None
     initialization: str = "default"

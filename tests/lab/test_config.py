@@ -85,6 +85,7 @@ def test_every_field_changes_the_fingerprint() -> None:
         "schedule": "constant",
         "momentum": 0.1,
         "weight_decay": 0.1,
+        "affine_weight_decay": 0.1,
         "gamma_weight_decay": 0.1,
         "beta_weight_decay": 0.1,
         "step_probes": 9,

@@ -68,11 +68,14 @@ class TrainingConfig:
     schedule: str = _option("cosine", "how the learning rate changes", choices=choices.schedules)
     momentum: float = _option(0.9, "momentum of SGD", at_least=0.0, below=1.0)
     weight_decay: float = _option(5e-4, "weight decay of all parameters", at_least=0.0)
+    affine_weight_decay: float | None = _option(
+        None, "weight decay of BatchNorm's scale and shift; none: that of all parameters", at_least=0.0
+    )
     gamma_weight_decay: float | None = _option(
-        None, "weight decay of BatchNorm's scale; none: that of all parameters", at_least=0.0
+        None, "weight decay of BatchNorm's scale; none: affine_weight_decay", at_least=0.0
     )
     beta_weight_decay: float | None = _option(
-        None, "weight decay of BatchNorm's shift; none: that of all parameters", at_least=0.0
+        None, "weight decay of BatchNorm's shift; none: affine_weight_decay", at_least=0.0
     )
     step_probes: int = _option(0, "look at gradients and weights every N steps; 0: never", at_least=0)
     landscape: int = _option(0, "measure the loss landscape N times, evenly spread over the training", at_least=0)

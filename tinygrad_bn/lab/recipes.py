@@ -98,7 +98,10 @@ def parameter_groups(model: nn.Module, config: TrainingConfig) -> list[dict[str,
 
     A model in which nothing is set apart is one group, in the model's order.
     """
-    own_decay = {"gamma": config.gamma_weight_decay, "beta": config.beta_weight_decay}
+    own_decay = {
+        name: config.affine_weight_decay if decay is None else decay
+        for name, decay in (("gamma", config.gamma_weight_decay), ("beta", config.beta_weight_decay))
+    }
     if own_decay == {"gamma": None, "beta": None}:
         return [{"name": "all", "params": list(model.parameters())}]
     kinds = {}
