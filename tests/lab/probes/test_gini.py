@@ -18,7 +18,7 @@ CASES = {
     "a floor, as of BN behind ReLU": (np.maximum(NORMAL, 0.0) / 0.58 - 0.683, 1e-3, 1e-4),
     "one huge outlier": (np.concatenate([NORMAL, np.full((3, 1), 1e30)], axis=1), 1e-6, 1e-6),
     "huge mean": (NORMAL + 1e4, 1e-4, 1e-4),
-    "one power of two": (1.0 + np.random.default_rng(1).uniform(size=(3, 5000)), 1e-5, 1e-6),
+    "one power of two": (1.0 + np.random.default_rng(1).uniform(size=(3, 5000)), 1e-5, 5e-6),
     "two values of one bin": (np.where(NORMAL > 1.0, 1.0, 1.01), 1e-3, 1e-3),
     "two distant values": (np.where(NORMAL > 1.0, 1e-20, -1e15), 1e-12, 1e-12),
     "channels of several scales": (NORMAL * np.array([[1e-30], [1.0], [1e30]]), 1e-4, 1e-6),
@@ -60,7 +60,7 @@ def test_the_sorted_arrays_coefficient_lies_within_the_bounds_and_near_the_estim
     expected = gini_of_sorted(rounded)
     low, estimate, high = (part[0] for part in gini.layer)
     assert low - 1e-12 <= expected <= high + 1e-12
-    assert low <= estimate <= high <= low + 4e-4
+    assert low <= estimate <= high <= low + 3e-3
     assert estimate == pytest.approx(expected, abs=layer_tolerance)
 
 
@@ -136,6 +136,6 @@ def test_memory_is_that_of_the_bins() -> None:
     sizes = []
     for _ in range(6):
         gini.update(generator.normal(size=(4, 20_000)).astype(np.float32))
-        sizes.append(3 * gini._by_channel._counts.nbytes)
+        sizes.append(3 * gini._bins._counts.nbytes)
     assert sizes[-1] <= 4 * 768 * 40
     assert sizes[-1] <= 1.5 * sizes[0]
