@@ -73,7 +73,7 @@ def _experiment(arguments: argparse.Namespace) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from .lab.reports import report_contrast, report_folders
+    from .lab.report.folders import report_contrast, report_folders
 
     if arguments.compare:
         text, path, unfinished = report_contrast(arguments.compare[0], arguments.compare[1], arguments.out)

@@ -13,7 +13,7 @@ from tinygrad_bn.errors import ArgumentError
 from tinygrad_bn.lab.comparison import Comparison
 from tinygrad_bn.lab.config import CompareConfig
 from tinygrad_bn.lab.contrast import Contrast
-from tinygrad_bn.lab.reports import report_contrast, report_folders
+from tinygrad_bn.lab.report.folders import report_contrast, report_folders
 from tinygrad_bn.lab.statistics import compare_pairs
 
 pytest.importorskip("scipy")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import ArgumentError, explain
-from .comparison import Comparison
-from .contrast import Contrast
-from .experiments.record import FILE as EXPERIMENT_FILE
-from .experiments.record import ExperimentRecord
-from .report.page import REPORT_NAME, build_page, sections_chapter, write_report
-from .runfolder import write_text
+from ...errors import ArgumentError, explain
+from ..comparison import Comparison
+from ..contrast import Contrast
+from ..experiments.record import FILE as EXPERIMENT_FILE
+from ..experiments.record import ExperimentRecord
+from .page import REPORT_NAME, build_page, sections_chapter, write_report
+from ..runfolder import write_text
 
 
 def report_folders(folders: Sequence[Path], out: Path | None = None) -> tuple[str, Path, int]:
