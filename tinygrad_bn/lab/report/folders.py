@@ -10,8 +10,8 @@ from ..comparison import Comparison
 from ..contrast import Contrast
 from ..experiments.record import FILE as EXPERIMENT_FILE
 from ..experiments.record import ExperimentRecord
-from .page import REPORT_NAME, build_page, sections_chapter, write_report
 from ..runfolder import write_text
+from .page import REPORT_NAME, build_page, sections_chapter, write_report
 
 
 def report_folders(folders: Sequence[Path], out: Path | None = None) -> tuple[str, Path, int]:
