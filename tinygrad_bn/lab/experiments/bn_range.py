@@ -15,7 +15,7 @@ from ...backend import manual_seed
 from ...tensor import Tensor
 from ..config import RunConfig
 from ..document import CaptionedTable, Figure, Finding, Section, Text
-from ..figures import FAINT, Chart, colour, legend, panels, title
+from ..figures import FAINT, INK, Chart, colour, legend, panels, title
 from ..tables import Table
 from ..training import EVALUATION_BATCH, build_model, train
 from .experiment import Measurement
@@ -260,7 +260,7 @@ def _histograms(numbers: Numbers) -> Chart:
         panel.set_axis_off()
     handles, labels = axes[0].get_legend_handles_labels()
     if len(axes) > len(names):
-        axes[-1].legend(handles, labels, frameon=False, fontsize=9, loc="center")
+        axes[-1].legend(handles, labels, frameon=False, fontsize=9, loc="center", labelcolor=INK)
     else:
         legend(axes[0])
     return Chart(figure)

@@ -31,7 +31,7 @@ from ...tensor import Tensor
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 #: Numbers drawn for one expectation: many short batches, or fewer long ones.
-DRAWN = 1_000_000
+DRAWN = 2_000_000
 #: Step of the midpoint rule behind `growth_limit`, and where it ends. A kink at 0 lies between two nodes.
 STEP, FARTHEST = 1e-3, 12.0
 
