@@ -8,4 +8,15 @@ from .resnet import ResidualBlock, ResNet
 from .small_cnn import SmallCNN
 from .vgg import VGG
 
-__all__ = ["ANY_DEPTH", "MLP", "MODELS", "VGG", "MobileNet", "PlainCNN", "ResNet", "ResidualBlock", "SmallCNN", "build_model"]
+__all__ = [
+    "ANY_DEPTH",
+    "MLP",
+    "MODELS",
+    "VGG",
+    "MobileNet",
+    "PlainCNN",
+    "ResNet",
+    "ResidualBlock",
+    "SmallCNN",
+    "build_model",
+]
