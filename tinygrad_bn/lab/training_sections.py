@@ -222,7 +222,7 @@ def _running(comparison: Comparison) -> Section | None:
             precise = comparison.values(condition, order, quantities.PRECISE_ACCURACY)
             if not precise:
                 continue
-            means = [np.mean([values[seed] for seed in precise]) for values in (running, precise)]
+            means = [quantities.mean([values[seed] for seed in precise]) for values in (running, precise)]
             found = [d for record in comparison.of(condition, order) for d in _distances(record)]
             distances = [f"{np.mean([d[key] for d in found]):.3f}" for key in ("mean", "variance")] if found else []
             name = f"{condition.label}, {order}"

@@ -41,8 +41,7 @@ def mlp(
     channels, rows, columns = image_shape("mlp", in_channels, image_size)
     features = as_index("mlp", "width", width, 1)
     hidden = (features,) * as_index("mlp", "depth", depth, 1)
-    orders = split_orders(order) if isinstance(order, str) else [order]
-    by_block = orders[0] if len(orders) == 1 else orders
+    by_block = split_orders(order) if isinstance(order, str) and "+" in order else order
     return MLP(channels * rows * columns, hidden, num_classes, by_block, activation, bias)
 
 
