@@ -79,6 +79,10 @@ oracle: $(VENV)/.oracle ## install PyTorch and scikit-learn, against which `make
 fuzz: $(VENV)/.test ## run the property tests with many more and fresh examples
 	@$(PYTEST) -m hypothesis --hypothesis-profile=fuzz $(ARGS)
 
+.PHONY: chaos
+chaos: $(VENV)/.test ## kill sweeps at random until they are done, and compare with undisturbed ones (Linux)
+	@$(BIN)/python scripts/chaos.py $(ARGS)
+
 .PHONY: import-time
 import-time: $(VENV)/.test ## measure what `import tinygrad_bn` adds to `import numpy`
 	@$(BIN)/python scripts/import_time.py $(ARGS)
