@@ -103,7 +103,7 @@ def _first_layer(model: nn.Module, images: Tensor) -> Array:
     """What the first BatchNorm normalises, (images, units), in float64."""
     layer = next(module for module in model.modules() if isinstance(module, nn.Linear))
     with no_grad():
-        return layer(images.flatten(1)).numpy().astype(np.float64)
+        return np.asarray(layer(images.flatten(1)).numpy(), dtype=np.float64)
 
 
 class Answers:
@@ -205,8 +205,8 @@ def _statistics_findings(numbers: Numbers) -> list[str]:
     lighter = "lighter tails than normal ones, which makes the variance less noisy"
     return [
         f"For normal values the measured deviations {agrees} theory: they are at most {100 * farthest:.1f} % away. "
-        f"From B = {first['batch_size']} to {last['batch_size']} the mean's falls from {first['normal']['mean']:.2f} to "
-        f"{last['normal']['mean']:.3f}.",
+        f"From B = {first['batch_size']} to {last['batch_size']} the mean's falls from "
+        f"{first['normal']['mean']:.2f} to {last['normal']['mean']:.3f}.",
         f"The network's values have {heavier if numbers['kurtosis'] > 0 else lighter} (mean excess kurtosis "
         f"{numbers['kurtosis']:.2f}): with B = {last['batch_size']} its deviation is {last['unit']['variance']:.3f}, "
         f"derived {last['derived_unit_variance']:.3f}, for normal values {last['derived_variance']:.3f}.".replace(

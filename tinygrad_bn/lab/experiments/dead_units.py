@@ -215,8 +215,8 @@ def present(numbers: Numbers) -> list[Section]:
                 ),
                 CaptionedTable(
                     "dead-units",
-                    "Dead hidden units, in percent, before and after training, and test accuracy (mean over seeds). An "
-                    "asterisk: some trainings diverged and are left out.",
+                    "Dead hidden units, in percent, before and after training, and test accuracy (mean over seeds). "
+                    "Asterisk: some trainings diverged and are left out.",
                     _dead_table(numbers["runs"]),
                 ),
             ),
@@ -396,7 +396,7 @@ def _ratio_chart(numbers: Numbers) -> Chart:
     histogram.set_yscale("symlog")
     histogram.set_xlabel("beta / |gamma|")
     histogram.set_ylabel("units")
-    legend(histogram, loc="upper right")
+    legend(histogram, loc="upper left")
     return Chart(figure)
 
 

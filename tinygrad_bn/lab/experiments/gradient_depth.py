@@ -57,7 +57,7 @@ def gradient_norms(
     output = model(Tensor(generator.normal(size=(batch_size, width))))
     output.backward(Tensor(generator.normal(size=(batch_size, width))))
     gradients = [kept.grad for kept in outputs if kept.grad is not None]
-    return norms([gradient.data for gradient in gradients], get_device("cpu")).tolist()
+    return [float(norm) for norm in norms([gradient.data for gradient in gradients], get_device("cpu"))]
 
 
 def growth_per_layer(gradients: Sequence[float], margin: int) -> float:
