@@ -37,6 +37,8 @@ PLACES = {
 }
 #: The option that the document marks as the answer: what the others are held against.
 MARKED = "swap+no-norm"
+#: A unit whose output deviates by less than this over all images says nothing: BatchNorm cannot standardise it.
+DEAD = 1e-3
 
 
 def measure_input(*, dataset: str, width: int, activations: list[str], epochs: int, seed: int) -> dict[str, Any]:
@@ -146,7 +148,7 @@ def _input_section(numbers: dict[str, Any], activation: str) -> Section:
         ),
         CaptionedTable(
             f"input-{activation}",
-            "Mean over the units, in brackets from the smallest to the largest. For a normal distribution with mean 0 "
+            "Mean over the units, in brackets the smallest and the largest. For a normal distribution with mean 0 "
             f"and deviation 1 before the activation, {activation} would give mean {decimal(expected['mean'])} and "
             f"deviation {decimal(expected['deviation'])} (by integration).",
             Table(("option", "when", "mean of a unit", "deviation of a unit"), rows, ()),
@@ -162,12 +164,15 @@ def _input_findings(cases: list[dict[str, Any]], expected: dict[str, float]) -> 
         {option: found[option, time] for option in PLACES} for time in ("before training", "after training")
     )
     marked = before[MARKED]
-    off = max(*map(abs, marked["means"]), *(abs(value - 1.0) for value in marked["deviations"]))
+    alive = np.array(marked["deviations"]) > DEAD
+    off = max(np.abs(marked["means"])[alive].max(), np.abs(np.array(marked["deviations"]) - 1.0)[alive].max())
     standardised = "standardised, up to BatchNorm's eps" if off < 0.01 else "not standardised"
+    alive = np.array(after[MARKED]["deviations"]) > DEAD
     beta, gamma = after[MARKED]["affine"]
-    follows = _farthest([after[MARKED]["means"], after[MARKED]["deviations"]], [beta, gamma])
-    evaluated = _farthest(after[MARKED]["in_evaluation"], [beta, gamma])
+    follows = _farthest([after[MARKED]["means"], after[MARKED]["deviations"]], [beta, gamma], alive)
+    evaluated = _farthest(after[MARKED]["in_evaluation"], [beta, gamma], alive)
     kept = "are still" if follows < 0.01 else "are no longer"
+    dead = int(np.sum(~alive))
     first = before["convention+no-norm"]
     mean, deviation = np.mean(first["means"]), np.mean(first["deviations"])
     none = before["no-norm"]
@@ -176,19 +181,22 @@ def _input_findings(cases: list[dict[str, Any]], expected: dict[str, float]) -> 
         f"{decimal(off)} from mean 0 or deviation 1. After training the means {kept} β and the deviations |γ| "
         f"(largest difference {decimal(follows)}): two learned numbers per unit, whatever the weights before them "
         "do. In evaluation, with running averages in place of the batch's statistics, they differ by up to "
-        f"{decimal(evaluated, 2)}.",
+        f"{decimal(evaluated, 2)}."
+        + (f" Left out: {plural(dead, 'unit')} that the activation has made constant, with β alone." if dead else ""),
         f"Option 1 gives the layer what the activation makes of standardised values: mean {decimal(mean, 3)} and "
         f"deviation {decimal(deviation, 3)} over the units, where a normal distribution would give "
         f"{decimal(expected['mean'], 3)} and {decimal(expected['deviation'], 3)}. The document's argument holds as far "
-        "as that: an activation stands between BatchNorm and the layer. But the spread between units is small against "
-        f"no BatchNorm: means from {_range(first['means'])} against {_range(none['means'])}.",
-        "Options 3 and 4 normalise what the layer gives, not what it gets: after training the means of its inputs "
-        f"range from {_range(after['no-norm+convention']['means'])} and {_range(after['no-norm+swap']['means'])}.",
+        "as that: an activation stands between BatchNorm and the layer. The means of the units lie between "
+        f"{_range(first['means'])}, {_narrower(first['means'], none['means'])} without BatchNorm "
+        f"({_range(none['means'])}).",
+        "Options 3 and 4 normalise what the layer gives, not what it gets: after training the means of its inputs lie "
+        f"between {_range(after['no-norm+convention']['means'])} (3) and {_range(after['no-norm+swap']['means'])} (4), "
+        f"in option 2 between {_range(after[MARKED]['means'])}.",
     ]
 
 
-def _farthest(found: list[list[float]], wanted: list[list[float]]) -> float:
-    return float(np.abs(np.subtract(found, wanted)).max())
+def _farthest(found: list[list[float]], wanted: list[list[float]], among: np.ndarray[Any, Any]) -> float:
+    return float(np.abs(np.subtract(found, wanted))[:, among].max())
 
 
 def _spread(case: dict[str, Any]) -> tuple[str, str]:
@@ -198,7 +206,12 @@ def _spread(case: dict[str, Any]) -> tuple[str, str]:
 
 
 def _range(values: list[float]) -> str:
-    return f"{decimal(min(values), 2)} to {decimal(max(values), 2)}"
+    return f"{decimal(min(values), 2)} and {decimal(max(values), 2)}"
+
+
+def _narrower(first: list[float], second: list[float]) -> str:
+    ratio = (max(second) - min(second)) / (max(first) - min(first))
+    return f"{ratio:.0f} times closer together than" if ratio > 1.5 else "no closer together than"
 
 
 def _name(order: str) -> str:

@@ -145,8 +145,9 @@ EXPERIMENT = Experiment(
     name="seed-004-basics",
     title="Batch normalisation from scratch: what is it made of, and does it help?",
     introduction=(
-        "A tutorial, “Batch Normalization” (OpenGenus IQ), explains batch norm, writes it in NumPy with a cache, "
-        "puts it into a small Keras model, and distinguishes pre-activation and post-activation normalisation.",
+        "A tutorial, “Batch Normalization” (reading time 30 minutes, coding time 15 minutes), explains batch norm, "
+        "writes it in NumPy with a cache, puts it into a small Keras model, and distinguishes pre-activation and "
+        "post-activation normalisation.",
         "Here all of it is done again with the parts that it leaves out: the backward pass that the cache is for, held "
         "against this package's operation; what is trained and what is not; evaluation; the model with its shapes and "
         "parameters; and the three networks, before, after and without, trained side by side. Where the tutorial has "

@@ -179,7 +179,7 @@ def _listing(numbers: dict[str, Any]) -> Section:
                 "The tutorial writes the forward pass in NumPy and puts four things into a cache, but never uses it. "
                 "Here is the same forward pass with the same cache, and the backward pass that the cache is for."
             ),
-            Code(inspect.getsource(forward) + "\n\n" + inspect.getsource(backward)),
+            Code("\n\n".join(inspect.getsource(shown) for shown in (forward, backward)).rstrip()),
             Text(
                 f"The same on {shape} float64 values with this package: the operation batch_norm, which has a "
                 "hand-made backward pass of its own, and its expansion into primitive operations (means, squares, a "
@@ -240,7 +240,7 @@ def _statistics_section(numbers: dict[str, Any]) -> Section:
 def _conventions(numbers: dict[str, Any]) -> Section:
     running = numbers["running"]
     largest = max(running.values())
-    agree = "agree with the layer to rounding" if largest < ROUNDING else "do not agree with the layer"
+    agree = "agree with the operation to rounding" if largest < ROUNDING else "do not agree with the operation"
     return Section(
         "conventions",
         "Evaluation, and who means what by momentum",
@@ -257,7 +257,7 @@ def _conventions(numbers: dict[str, Any]) -> Section:
             ),
             CaptionedTable(
                 "running",
-                f"Largest absolute difference of averages by hand from those of the layer, after {numbers['batches']} "
+                f"Largest absolute difference of averages by hand from the operation's, after {numbers['batches']} "
                 "batches.",
                 Table(("", "difference"), tuple((name, tiny(value)) for name, value in running.items()), ()),
             ),

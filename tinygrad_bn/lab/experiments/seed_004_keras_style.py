@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,23 +30,23 @@ model = Sequential([
     BatchNormalization(axis=-1),
     Dense(2, activation="softmax"),
 ])"""
-OURS = """\
-model = nn.Sequential(
-    nn.Linear(5, 16), nn.ReLU(),
-    nn.Linear(16, 32), nn.ReLU(),
-    nn.BatchNorm1d(32, eps=1e-3, momentum=0.01),
-    nn.Linear(32, 2),
-)
-probabilities = F.softmax(model(x), dim=-1)"""
 
 
-def hidden_layers() -> nn.Sequential:
-    """Dense(16) and Dense(32), each with ReLU; the last axis of the input has length 5."""
-    return nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, 32), nn.ReLU())
+def keras_style() -> nn.Sequential:
+    """(batch, 1, 5) -> (batch, 2): the logits; softmax makes probabilities of them."""
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(5, 16),
+        nn.ReLU(),
+        nn.Linear(16, 32),
+        nn.ReLU(),
+        nn.BatchNorm1d(32, eps=KERAS_EPS, momentum=KERAS_MOMENTUM),
+        nn.Linear(32, 2),
+    )
 
 
 def measure_keras_style(*, seed: int, batch: int) -> dict[str, Any]:
-    """Build the model with BatchNorm over the features and over axis 1, and look at what comes out.
+    """Run the model with BatchNorm over the features and over axis 1, and look at what comes out.
 
     Returns:
         layers: name, output shape and parameters (trained and kept) in both forms; softmax: how far the
@@ -53,37 +54,32 @@ def measure_keras_style(*, seed: int, batch: int) -> dict[str, Any]:
         BatchNorm, and the mean and deviation of all their values together.
     """
     manual_seed(seed)
-    hidden, classifier = hidden_layers(), nn.Linear(32, 2)
-    norms = {"features": _keras_norm(32), "axis_1": _keras_norm(1)}
+    model = keras_style()
+    flatten, first, _, second, _, over_features, classifier = model
+    # Keras keeps the axis of length 1; a BatchNorm over it has one channel.
+    over_axis_1 = nn.BatchNorm1d(1, eps=KERAS_EPS, momentum=KERAS_MOMENTUM)
     x = tensor(np.random.default_rng(seed).normal(size=(batch, 1, 5)).astype(np.float32))
     with no_grad():
-        first = hidden[1](hidden[0](x))
-        second = hidden[3](hidden[2](first))
-        # One normalises each of 32 features over the batch; the other its only channel, over batch and features.
-        normalized = {
-            "features": norms["features"](second.reshape(batch, 32)).reshape(batch, 1, 32),
-            "axis_1": norms["axis_1"](second),
-        }
-        outputs = {name: F.softmax(classifier(values), dim=-1) for name, values in normalized.items()}
+        one = F.relu(first(x))
+        two = F.relu(second(one))
+        three = over_axis_1(two)
+        outputs = {"features": F.softmax(model(x), dim=-1), "axis_1": F.softmax(classifier(three), dim=-1)}
+        units = {"features": over_features(flatten(two)), "axis_1": flatten(three)}
     rows = (
-        ("Dense(16), ReLU", first, hidden[0], hidden[0]),
-        ("Dense(32), ReLU", second, hidden[2], hidden[2]),
-        ("BatchNormalization", normalized["features"], norms["features"], norms["axis_1"]),
-        ("Dense(2), softmax", outputs["features"], classifier, classifier),
+        ("Dense(16), ReLU", one, first, first),
+        ("Dense(32), ReLU", two, second, second),
+        ("BatchNormalization", three, over_features, over_axis_1),
+        ("Dense(2), softmax", outputs["axis_1"], classifier, classifier),
     )
     return {
         "batch": batch,
         "layers": [
-            {"name": name, "shape": list(output.shape), "features": _counted(one), "axis_1": _counted(other)}
-            for name, output, one, other in rows
+            {"name": name, "shape": list(output.shape), "features": _counted(ours), "axis_1": _counted(other)}
+            for name, output, ours, other in rows
         ],
         "softmax": max(float(np.abs(output.numpy().sum(axis=-1) - 1.0).max()) for output in outputs.values()),
-        "units": {name: _of_units(values) for name, values in normalized.items()},
+        "units": {name: _of_units(values) for name, values in units.items()},
     }
-
-
-def _keras_norm(features: int) -> nn.BatchNorm1d:
-    return nn.BatchNorm1d(features, eps=KERAS_EPS, momentum=KERAS_MOMENTUM)
 
 
 def _counted(layer: nn.Module) -> list[int]:
@@ -93,7 +89,7 @@ def _counted(layer: nn.Module) -> list[int]:
 
 
 def _of_units(values: Tensor) -> dict[str, Any]:
-    units = values.numpy().reshape(-1, 32).astype(np.float64)
+    units = values.numpy().astype(np.float64)
     means, deviations = units.mean(axis=0), units.std(axis=0)
     return {
         "means": [float(means.min()), float(means.max())],
@@ -129,11 +125,12 @@ def present_keras_style(numbers: dict[str, Any]) -> Sequence[Section]:
                     "with BatchNorm over the features (see below), in Keras and in this package:"
                 ),
                 Code(SNIPPET),
-                Code(OURS),
+                Code(inspect.getsource(keras_style).rstrip()),
                 CaptionedTable(
                     "keras-style",
                     "Shapes for inputs of shape (batch, 1, 5), and numbers per layer: trained + kept (running "
-                    "averages). Left with one channel per feature, right with axis=1 as in the tutorial.",
+                    "averages). Left with one channel per feature, right with axis=1 as in the tutorial. This "
+                    "package's model drops the axis of length 1 first.",
                     Table(
                         ("layer", "output shape", "axis=-1", "axis=1"),
                         rows,
