@@ -1,12 +1,14 @@
 """Charts drawn with Matplotlib: one look for all of them, and the file formats that they can be written in.
 
 Ink is drawn in `INK` and what is compared in `COLOURS`, so that a page can replace these with its own colours. Series
-are told apart by colour (Okabe & Ito 2008, safe for colour-blind readers), by line style and by marker.
+are told apart by colour (after Okabe & Ito 2008, safe for colour-blind readers, the light ones darkened until they have
+a contrast of 3 to 1 with white), by line style and by marker.
 """
 
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,8 @@ from ..errors import missing_dependency, unknown_choice
 from ..files import atomic_writer
 
 INK = "#333334"
-FAINT = "#9a9a9b"
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+FAINT = "#7b7b7e"
+COLOURS = ("#0072b2", "#d55e00", "#008c66", "#b0578a", "#a87500", "#696e75")
 LINE_STYLES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P")
 FORMATS = ("svg", "png", "pdf")
@@ -131,6 +133,19 @@ def legend(panel: Any, loc: str = "best") -> None:
     """Show the labels of a panel's series, where there are any."""
     if panel.get_legend_handles_labels()[0]:
         panel.legend(frameon=False, fontsize=9, loc=loc, labelcolor=INK)
+
+
+def logarithmic(panel: Any) -> None:
+    """Make a panel's vertical axis logarithmic, with few enough labels for a small panel; call it after drawing."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    panel.set_yscale("log")
+    low, high = panel.get_ylim()
+    decades = math.log10(high / low)
+    panel.yaxis.set_minor_formatter(NullFormatter())
+    if decades < 3.0:
+        panel.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if decades > 1.0 else (1.0, 2.0, 3.0, 5.0)))
+        panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def title(panel: Any, text: str) -> None:

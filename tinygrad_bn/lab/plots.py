@@ -32,15 +32,18 @@ def difference_chart(comparison: Comparison) -> Chart:
     rows = [
         (condition, pair) for condition in comparison.conditions for pair in comparison.pairs(condition) if pair.pairs
     ]
-    figure, (axes,) = panels(1, width=7.4, height=0.75 + 0.62 * max(1, len(rows)))
+    row = 0.62 if len(rows) <= 8 else 0.42
+    figure, (axes,) = panels(1, width=7.4, height=0.75 + row * max(1, len(rows)))
     several = len(comparison.orders) > 2
     for height, (_, pair) in enumerate(reversed(rows)):
         own = colour(comparison.orders.index(pair.second))
-        spread = np.linspace(-0.16, 0.16, pair.pairs) if pair.pairs > 1 else np.zeros(1)
-        axes.plot(pair.differences, height + spread, "o", color=own, alpha=0.55, markersize=5, markeredgewidth=0)
+        # Below the mean and its interval, so that neither hides a seed.
+        spread = np.linspace(-0.06, -0.3, pair.pairs) if pair.pairs > 1 else np.full(1, -0.18)
+        axes.plot(pair.differences, height + spread, "o", color=own, alpha=0.7, markersize=4.5, markeredgewidth=0)
+        above = height + 0.14
         if pair.interval is not None:
-            axes.plot(pair.interval, (height, height), "-", color=INK, linewidth=2.2, solid_capstyle="butt")
-        axes.plot(pair.mean_difference, height, "D", color=INK, markersize=7)
+            axes.plot(pair.interval, (above, above), "-", color=INK, linewidth=2.0, solid_capstyle="butt")
+        axes.plot(pair.mean_difference, above, "D", color=INK, markersize=6)
     axes.axvline(0.0, color=FAINT, linewidth=1.0, linestyle=(0, (4, 3)))
     names = [f"{condition.label}, {pair.second}" if several else condition.label for condition, pair in reversed(rows)]
     axes.set_yticks(range(len(rows)), names)
@@ -131,7 +134,8 @@ def layer_histogram_chart(comparison: Comparison, condition: Condition) -> Chart
             shares = counts / max(1, counts.sum())
             highest = max(highest, shares.max())
             look = {"color": colour(index), "linestyle": line(index), "linewidth": 1.3}
-            panel.stairs(shares, probe.edges, fill=True, color=colour(index), alpha=0.14)
+            if len(probes) <= 2:  # more of them would mix to a grey
+                panel.stairs(shares, probe.edges, fill=True, color=colour(index), alpha=0.14)
             panel.stairs(shares, probe.edges, label=order, **look)
         title(panel, f"layer {layer + 1}")
         panel.set_yscale("log")
@@ -152,7 +156,7 @@ def channel_histogram_chart(comparison: Comparison, condition: Condition) -> Cha
     layers = _one_seed(comparison, condition)
     orders = list(next(iter(layers.values())))
     figure, axes = panels(len(layers), rows=len(orders), width=8.4, height=0.5 + 2.0 * len(orders))
-    brightest = max(_shares(probe).max(initial=0.0) for probes in layers.values() for probe in probes.values())
+    brightest = {layer: _brightest(probes.values()) for layer, probes in layers.items()}
     remaining = iter(axes)
     for order in orders:
         for layer, probes in layers.items():
@@ -169,7 +173,7 @@ def channel_histogram_chart(comparison: Comparison, condition: Condition) -> Cha
                 extent=(edges[0], edges[-1], 0.5, shares.shape[0] + 0.5),
                 cmap="cividis",
                 vmin=0.0,
-                vmax=np.sqrt(brightest),
+                vmax=np.sqrt(brightest[layer]),
             )
             panel.set_xlim(*_range(probes.values()))
             panel.patch.set(facecolor=DARKEST, alpha=1.0)
@@ -221,7 +225,7 @@ def _figures_of_condition(comparison: Comparison, condition: Condition) -> list[
         "channels": (
             channel_histogram_chart,
             f"{label}: a row is a channel, channels sorted by their mean; brighter means more values (square root of "
-            "the share; one scale for all panels).",
+            "the share; a layer has one scale for all orders, and its brightest hundredth is cut off).",
         ),
     }
     return [
@@ -309,6 +313,12 @@ def _shares(probe: LayerProbe) -> np.ndarray[Any, Any]:
     """Share of each channel's values in each bin."""
     shares: np.ndarray[Any, Any] = probe.counts / np.maximum(1, probe.counts.sum(axis=1, keepdims=True))
     return shares
+
+
+def _brightest(probes: Iterable[LayerProbe]) -> float:
+    """The share that only a hundredth of the bins exceed: a bin full of exact zeros would leave the others dark."""
+    shares = np.concatenate([_shares(probe).ravel() for probe in probes])
+    return float(np.quantile(shares[shares > 0.0], 0.99)) if shares.any() else 1.0
 
 
 def _range(probes: Iterable[LayerProbe]) -> tuple[float, float]:

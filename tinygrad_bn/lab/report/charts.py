@@ -57,7 +57,8 @@ def inline(svg: str, name: str, label: str) -> Markup:
     """Make a stand-alone SVG part of the page: scalable, in the page's colours, with ids of its own."""
     opening, rest = svg[svg.index("<svg") :].split(">", 1)
     opening = re.sub(r'\s(width|height)="[^"]*"', "", opening)
-    rest = re.sub(r"<metadata>.*?</metadata>", "", rest, flags=re.DOTALL)
+    # A style inside an SVG would hold for the whole page; the page's own style says the same.
+    rest = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>", "", rest, flags=re.DOTALL)
     # Matplotlib numbers the parts of every figure alike; on one page each id must be there once.
     key = re.sub(r"[^\w.-]", "_", name)
     rest = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{key}-", rest)

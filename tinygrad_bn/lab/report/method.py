@@ -12,7 +12,7 @@ from ..options import command_line
 from ..progress import duration
 from ..statistics import LEVEL, plural, smallest_p_value
 from .markup import Markup, element, join
-from .parts import plain_table, scroll
+from .parts import caption_markup, plain_table, scroll
 
 
 def protocol(comparison: Comparison) -> Markup:
@@ -34,10 +34,16 @@ def protocol(comparison: Comparison) -> Markup:
     return join(
         element("p", text),
         element("p", counted),
-        element("h3", "Configuration"),
-        plain_table(settings, "The config of this comparison"),
-        element("h3", "Machine and versions"),
-        _environments([record.environment for record in comparison.finished]),
+        element(
+            "div",
+            element("div", element("h3", "Configuration"), plain_table(settings, "The config of this comparison")),
+            element(
+                "div",
+                element("h3", "Machine and versions"),
+                _environments([record.environment for record in comparison.finished]),
+            ),
+            class_="tables",
+        ),
         element("h3", "To repeat it"),
         element("pre", element("code", shlex.join(["tinygrad-bn", "compare", *command_line(config)]))),
         element(
@@ -86,10 +92,7 @@ def literature() -> Markup:
     """Published figures to hold the result against, with their sources."""
     kim = element(
         "table",
-        element(
-            "caption",
-            "Test accuracy (%), Convention → Swap, Kim, Kim & Kim (2023); 3 seeds, no spread reported",
-        ),
+        caption_markup("Test accuracy (%), Convention → Swap, Kim, Kim & Kim (2023); 3 seeds, no spread reported"),
         element("thead", element("tr", *(element("th", cell, scope="col") for cell in KIM_HEADING))),
         element("tbody", *(_literature_row(row) for row in KIM_ROWS)),
     )

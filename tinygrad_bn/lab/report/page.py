@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -20,6 +23,7 @@ from .parts import section_markup
 from .runs import runs_table
 
 REPORT_NAME = "report.html"
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{script}'"
 QUESTION = "BatchNorm before or after the activation?"
 
 
@@ -122,12 +126,15 @@ def build_page(title: str, heading: str, lead: Markup | None, chapters: Sequence
         chapters: at least one.
     """
     several = len(chapters) > 1 or bool(chapters[0].title)
+    script = Markup(_asset("script.js"))
     head = element(
         "head",
         element("meta", charset="utf-8"),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("title", title),
+        # Nothing is loaded and no script runs but the page's own.
+        element("meta", http_equiv="Content-Security-Policy", content=POLICY.format(script=_digest(script))),
         element("style", Markup(_asset("style.css"))),
     )
     body = element(
@@ -143,24 +150,17 @@ def build_page(title: str, heading: str, lead: Markup | None, chapters: Sequence
             "footer",
             "Made by tinygrad_bn from the run folders that it was given. The page needs no network.",
         ),
-        element("script", Markup(_asset("script.js"))),
+        element("script", script),
     )
     return join(Markup("<!doctype html>\n"), element("html", head, body, lang="en"), "\n")
 
 
 def _contents(chapters: Sequence[Chapter], several: bool) -> list[Markup]:
     literature = element("a", "What others measured", href="#literature")
-    if several:
-        lines = [
-            element(
-                "li",
-                element("a", chapter.title, href=f"#{chapter.key}chapter"),
-                element("span", *_links(chapter), class_="sections"),
-            )
-            for chapter in chapters
-        ]
-        return [element("ol", *lines, element("li", literature))]
-    return [*_links(chapters[0]), literature]
+    if not several:
+        return [*_links(chapters[0]), literature]
+    titles = (element("a", chapter.title, href=f"#{chapter.key}chapter") for chapter in chapters)
+    return [element("ol", *(element("li", link) for link in (*titles, literature)))]
 
 
 def _links(chapter: Chapter) -> list[Markup]:
@@ -168,11 +168,17 @@ def _links(chapter: Chapter) -> list[Markup]:
 
 
 def _chapter(chapter: Chapter, several: bool) -> Markup:
-    sections = [_section(chapter.key + key, name, content) for key, name, content in chapter.sections if content]
+    sections = join(*(_section(chapter.key + key, name, content) for key, name, content in chapter.sections if content))
     if not several:
-        return join(*sections)
+        return sections
     heading = element("h2", chapter.title, id=f"{chapter.key}chapter", class_="chapter")
-    return element("article", heading, chapter.opening, *sections)
+    contents = element("nav", *_links(chapter), aria_label=f"Sections of {chapter.title}")
+    return element("article", heading, chapter.opening, contents, _one_level_down(sections))
+
+
+def _one_level_down(content: Markup) -> Markup:
+    """The same with every heading one level lower: text that was typed is escaped, so only headings look like these."""
+    return Markup(re.sub(r"(</?h)([2-5])\b", lambda found: f"{found[1]}{int(found[2]) + 1}", content))
 
 
 def _section(key: str, name: str, content: Markup) -> Markup:
@@ -181,6 +187,10 @@ def _section(key: str, name: str, content: Markup) -> Markup:
 
 def _name(comparison: Comparison) -> str:
     return f"{comparison.config.model} on {comparison.config.dataset}"
+
+
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
 
 
 def _asset(name: str) -> str:

@@ -16,6 +16,9 @@ from .charts import Charts
 from .markup import Markup, element, join
 from .parts import scroll, table_markup
 
+#: More answers than these are set small, one below the other.
+MOST_LARGE_CARDS = 6
+
 
 def question(comparison: Comparison) -> Markup:
     """What was asked, in two sentences below the title, and the key to the colours."""
@@ -60,7 +63,7 @@ def answers(comparison: Comparison, charts: Charts) -> Markup:
         )
     fairness = element("p", comparison.hyperparameters)
     along = [charts.markup(name) for name in charts.names if name.startswith("along-")]
-    listed = element("ul", *cards, class_="answers")
+    listed = element("ul", *cards, class_="answers" if len(cards) <= MOST_LARGE_CARDS else "answers many")
     return join(fairness, listed, warning, charts.markup("difference"), *along)
 
 
@@ -93,7 +96,11 @@ def tables(comparison: Comparison) -> Markup:
         caption = "test accuracy (%) and paired differences (percentage points)"
         table = scroll(table_markup(comparison.table(condition), caption), f"Table, {condition.label}")
         parts.append(element("div", element("h3", condition.label), table))
-    grid = element("div", *parts, class_="tables")
+    first, others = parts[:MOST_CONDITIONS_IN_DETAIL], parts[MOST_CONDITIONS_IN_DETAIL:]
+    grid = element("div", *first, class_="tables")
+    if others:
+        name = element("summary", f"{plural(len(others), 'more condition')}")
+        grid = join(grid, element("details", name, element("div", *others, class_="tables")))
     diverged = [record for record in comparison.finished if record.result["diverged"]]
     if diverged:
         names = ", ".join(record.label for record in diverged)
@@ -191,7 +198,6 @@ def _graph(svg: bytes, condition: Condition, order: str, index: int) -> Markup:
         "img",
         src=f"data:image/svg+xml;base64,{base64.b64encode(svg).decode('ascii')}",
         alt=f"Graph of the network with {condition.label} in {order} order, from the input at the top to the logits",
-        loading="lazy",
     )
     box = element("div", picture, class_="graph", tabindex="0", role="region", aria_label=f"Graph, {order}")
     return element("figure", element("figcaption", _swatch(index), f"{condition.label}, {order}"), box)

@@ -9,7 +9,7 @@ from ..config import shown
 from ..progress import duration
 from ..quantities import QUANTITIES, Quantity
 from .markup import Markup, element, join
-from .parts import scroll
+from .parts import caption_markup, scroll
 
 
 def runs_table(comparison: Comparison, key: str) -> Markup:
@@ -24,7 +24,11 @@ def runs_table(comparison: Comparison, key: str) -> Markup:
     results = [record.result for record in records if record.is_done]
     quantities = [quantity for quantity in QUANTITIES if any(quantity.of(result) is not None for result in results)]
     stage = ["stage"] if comparison.config.tune else []
-    heading = ["run", *stage, "activation", "order", *settings, "seed", *(q.title for q in quantities), "time"]
+    heading = [
+        *(element("th", name, scope="col") for name in ("run", *stage, "activation", "order", *settings, "seed")),
+        *(element("th", quantity.title, scope="col", class_="number") for quantity in quantities),
+        element("th", "time", scope="col", class_="number"),
+    ]
     tuning = {record.folder.path for record in comparison.tuning_records}
     rows = [
         _row(record, settings, quantities, stage and ["tuning" if record.folder.path in tuning else "judged"])
@@ -34,17 +38,18 @@ def runs_table(comparison: Comparison, key: str) -> Markup:
         "label",
         "Show runs that contain ",
         element("input", type="search", class_="filter", data_table=key, placeholder="for example: tanh swap"),
+        element("output", class_="filtered"),
         class_="filter-label screen-only",
     )
     table = element(
         "table",
-        element("caption", "Every run. A click on a heading sorts."),
-        element("thead", element("tr", *(element("th", name, scope="col") for name in heading))),
+        caption_markup("Every run. A click on a heading sorts."),
+        element("thead", element("tr", *heading)),
         element("tbody", *rows),
         id=key,
         class_="sortable runs",
     )
-    return join(field, scroll(table, "Table, every run"))
+    return join(field, element("div", scroll(table, "Table, every run"), class_="wide"))
 
 
 def _row(record: RunRecord, settings: Sequence[str], quantities: Sequence[Quantity], stage: Sequence[str]) -> Markup:
@@ -60,11 +65,18 @@ def _row(record: RunRecord, settings: Sequence[str], quantities: Sequence[Quanti
     if record.is_done:
         for quantity in quantities:
             value = quantity.of(record.result)
-            cells.append(element("td", "" if value is None else f"{value:.4g}"))
+            cells.append(element("td", "" if value is None else _digits(value, quantity), class_="number"))
         seconds = record.result["seconds"]
         time = duration(seconds) + (", diverged" if record.result["diverged"] else "")
-        cells.append(element("td", time, data_value=f"{seconds:.3f}"))
+        cells.append(element("td", time, class_="number", data_value=f"{seconds:.3f}"))
     else:
         cells.append(element("td", record.failure, colspan=str(len(quantities) + 1), class_="failure"))
     name = element("th", element("code", record.config.fingerprint), scope="row")
     return element("tr", name, *cells)
+
+
+def _digits(value: float, quantity: Quantity) -> str:
+    """Percentages with the digits that they have everywhere on the page, others with four that say something."""
+    if "(%)" in quantity.title:
+        return f"{value:.2f}"
+    return f"{value:g}" if float(value).is_integer() else f"{value:#.4g}"

@@ -3,7 +3,8 @@
 
 function sortKey(cell) {
   const text = cell ? cell.dataset.value ?? cell.textContent.trim() : "";
-  const number = Number(text.replace("−", "-"));
+  // An interval sorts by its lower end, "< .001" by its number.
+  const number = Number(text.replace(/^[[<]\s*/, "").split(",")[0].replace("−", "-"));
   return text !== "" && Number.isFinite(number) ? number : text.toLowerCase();
 }
 
@@ -26,6 +27,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   const headings = Array.from(table.tHead.rows[0].cells);
   headings.forEach((heading, column) => {
     const button = document.createElement("button");
+    if (!heading.textContent.trim()) button.ariaLabel = "name of the row";
     button.append(...heading.childNodes);
     heading.append(button);
     button.addEventListener("click", () => {
@@ -39,11 +41,14 @@ for (const table of document.querySelectorAll("table.sortable")) {
 
 for (const field of document.querySelectorAll("input.filter")) {
   const table = document.getElementById(field.dataset.table);
+  const told = field.parentElement.querySelector("output");
   field.addEventListener("input", () => {
     const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
     for (const row of table.tBodies[0].rows) {
       const cells = Array.from(row.cells, (cell) => cell.textContent.toLowerCase());
       row.hidden = !words.every((word) => cells.some((cell) => cell.includes(word)));
     }
+    const rows = Array.from(table.tBodies[0].rows);
+    told.value = `${rows.filter((row) => !row.hidden).length} of ${rows.length}`;
   });
 }
