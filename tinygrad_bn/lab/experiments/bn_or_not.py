@@ -87,10 +87,10 @@ def _rates_section(comparison: Comparison, group: Sequence[Condition]) -> Sectio
             Text(
                 "Ioffe & Szegedy, “Batch Normalization: Accelerating Deep Network Training by Reducing Internal "
                 "Covariate Shift” (2015), trained Inception on ImageNet without BatchNorm and with it, and raised the "
-                "learning rate five- and thirtyfold; they counted the steps until the network was as good as the "
-                "one without BatchNorm ever was (72.2 %). Here a small CNN is trained on another set, with a constant "
-                f"learning rate of {base:g} times the multiple, and what is counted are epochs, looked at when each one "
-                "ends: a network that is quicker than one epoch counts as one."
+                "learning rate five- and thirtyfold; they counted the steps until the network was as good as "
+                "the one without BatchNorm ever was (72.2 %). Here a small CNN is trained on another set, with a "
+                f"constant learning rate of {base:g} times the multiple, and epochs are counted, looked at when each "
+                "one ends: a network that is quicker than one epoch counts as one."
             )
         )
     parts += [
