@@ -90,7 +90,10 @@ def test_folding_is_exact_except_at_borders_padded_with_zeros(numbers: dict[str,
 
 
 def test_weights_before_batchnorm_only_grow(numbers: dict[str, Any]) -> None:
-    assert (np.diff(numbers["growth"]["convention"]) > 0).all()
+    slow, fast = (entry["norms"] for entry in numbers["growth"] if entry["order"] == "convention")
+    assert (np.diff(slow) >= 0).all()
+    assert (np.diff(fast) >= 0).all()
+    assert fast[-1] > slow[-1] > slow[0]
 
 
 def test_findings_follow_the_numbers(numbers: dict[str, Any]) -> None:
@@ -100,11 +103,12 @@ def test_findings_follow_the_numbers(numbers: dict[str, Any]) -> None:
     planted = copy.deepcopy(numbers)
     planted["scaling"][0]["change"] = 0.5
     planted["biases"][0]["ratio"] = 1.0
-    planted["growth"]["convention"] = [2.0, 1.0]
+    planted["growth"][0]["norms"] = [2.0, 1.0]
     after = findings(planted)
     assert "against what the structure says in 1" in after
     assert "and one in convention, swap, no-norm" in after
-    assert "The weight is kept in check" in after
+    assert "never gets shorter" in before
+    assert "also gets shorter" in after
 
 
 def test_numbers_repeat_and_the_page_draws(numbers: dict[str, Any]) -> None:

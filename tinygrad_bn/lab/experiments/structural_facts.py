@@ -36,6 +36,7 @@ def measure(
     tanh_inputs: Sequence[Sequence[float]],
     sample: int,
     steps: int,
+    learning_rates: Sequence[float],
 ) -> Numbers:
     """Scale invariance, the bias's gradient, pooling, tanh's moments, folding, and the growth of weights.
 
@@ -44,7 +45,7 @@ def measure(
         pooled: activations that are exchanged with a max-pool.
         tanh_inputs: (mean, deviation) of the normal inputs of a tanh.
         sample: number of these inputs.
-        steps: of gradient descent, for the growth of weights.
+        steps, learning_rates: of gradient descent, for the growth of weights.
     """
     return {
         "factor": factor,
@@ -54,7 +55,11 @@ def measure(
         + [_exchanged(f"BatchNorm, gamma {gamma:+g}", _affine_norm(gamma)) for gamma in (1.5, -1.5)],
         "tanh": [_tanh(mean, deviation, sample) for mean, deviation in tanh_inputs],
         "folding": folding(),
-        "growth": {order: _weight_norms(order, steps) for order in ("convention", "no-norm")},
+        "growth": [
+            {"order": order, "rate": rate, "norms": _weight_norms(order, rate, steps)}
+            for order in ("convention", "no-norm")
+            for rate in learning_rates
+        ],
     }
 
 
@@ -68,7 +73,7 @@ def _network(order: str, activation: str, bias: bool) -> tuple[nn.Module, Tensor
         nn.Flatten(),
         nn.Linear(6 * 4 * 4, 5),
     ).double()
-    return model, Tensor(generator.normal(size=(16, 2, 8, 8))), Tensor(generator.integers(5, size=16))
+    return model, Tensor(generator.normal(size=(64, 2, 8, 8))), Tensor(generator.integers(5, size=64))
 
 
 def _scaled(order: str, activation: str, factor: float) -> Numbers:
@@ -147,7 +152,7 @@ def _tanh(mean: float, deviation: float, sample: int) -> Numbers:
     }
 
 
-def _weight_norms(order: str, steps: int) -> list[float]:
+def _weight_norms(order: str, rate: float, steps: int) -> list[float]:
     """Norm of the first weight, step by step of plain gradient descent without weight decay."""
     model, images, labels = _network(order, "relu", bias=False)
     weight = weight_layers(model)[0].module.weight
@@ -158,7 +163,7 @@ def _weight_norms(order: str, steps: int) -> list[float]:
         with no_grad():
             for parameter in model.parameters():
                 assert parameter.grad is not None
-                parameter.assign_(parameter.numpy() - 0.5 * parameter.grad.numpy())
+                parameter.assign_(parameter.numpy() - rate * parameter.grad.numpy())
         found.append(float(np.linalg.norm(weight.numpy())))
     return found
 
@@ -174,7 +179,9 @@ def present(numbers: Numbers) -> list[Section]:
                 Text(
                     "“… continuously keeping the weights in check”: BatchNorm never touches a weight. It makes the "
                     "loss forget the scale of the weight before it; then weight and gradient are orthogonal, and by "
-                    "Pythagoras every step of plain gradient descent makes the weight longer."
+                    "Pythagoras every step of plain gradient descent makes the weight longer, the more the larger the "
+                    "learning rate. The loss does not mind; but the longer the weight, the smaller its gradient, so "
+                    "the growth slows down. Weight decay, not BatchNorm, makes it shorter."
                 ),
                 Finding(_growth_finding(numbers["growth"])),
                 Figure(
@@ -244,16 +251,21 @@ def present(numbers: Numbers) -> list[Section]:
     ]
 
 
-def _growth_finding(growth: dict[str, list[float]]) -> str:
+def _growth_finding(growth: Sequence[Numbers]) -> str:
     parts = []
-    for order, values in growth.items():
-        longer = sum(after > before for before, after in pairwise(values))
+    for entry in growth:
+        norms = entry["norms"]
+        longer = sum(after > before for before, after in pairwise(norms))
         parts.append(
-            f"{order}: longer after {longer} of {len(values) - 1} steps, in the end {values[-1] / values[0]:.3f} times "
-            "as long"
+            f"{entry['order']} with learning rate {entry['rate']:g} after {longer} of {len(norms) - 1} steps, in the "
+            f"end {norms[-1] / norms[0]:.2f} times as long"
         )
-    kept = growth["convention"][-1] <= growth["convention"][0]
-    return f"{'The weight is kept in check' if kept else 'It does not'}. {'; '.join(parts)}."
+    normalized = [entry["norms"] for entry in growth if entry["order"] == "convention"]
+    shorter = any(after < before for norms in normalized for before, after in pairwise(norms))
+    verdict = (
+        "With BatchNorm the weight also gets shorter" if shorter else "With BatchNorm the weight never gets shorter"
+    )
+    return f"{verdict}. It gets longer: {'; '.join(parts)}."
 
 
 def _scaling_finding(scaling: Sequence[Numbers], factor: float) -> str:
@@ -346,13 +358,15 @@ def _tanh_table(rows: Sequence[Numbers]) -> Table:
     return Table(heading, body, ())
 
 
-def _growth_chart(growth: dict[str, list[float]]) -> Chart:
-    figure, (panel,) = panels(1, width=5.2, height=2.6)
-    for index, (order, values) in enumerate(growth.items()):
-        panel.plot(np.array(values) / values[0], color=colour(index), linestyle=line(index), label=order)
+def _growth_chart(growth: Sequence[Numbers]) -> Chart:
+    figure, (panel,) = panels(1, width=5.6, height=2.8)
+    for index, entry in enumerate(growth):
+        norms = np.array(entry["norms"])
+        label = f"{entry['order']}, learning rate {entry['rate']:g}"
+        panel.plot(norms / norms[0], color=colour(index), linestyle=line(index), label=label)
     panel.set_xlabel("step")
     panel.set_ylabel("norm, start = 1")
-    legend(panel, loc="upper left")
+    legend(panel, loc="best")
     return Chart(figure)
 
 
@@ -364,6 +378,7 @@ PARAMETERS: Numbers = {
     "tanh_inputs": [[0.0, 1.0], [1.0, 1.0], [2.0, 2.0], [3.0, 3.0]],
     "sample": 400_000,
     "steps": 60,
+    "learning_rates": [0.1, 1.0],
 }
 
 
