@@ -145,7 +145,7 @@ def _accuracy_section(comparison: Comparison, architecture: str) -> Section:
                     "only the sign can be compared, not the size. "
                 )
                 + "Beside the accuracy with BatchNorm's running averages stands the difference with statistics "
-                "estimated anew after the training: where the two differ, part of what one sees is the running averages' lag."
+                "estimated anew after the training: where the two differ, part of it is the running averages' lag."
             ),
             CaptionedTable(
                 f"accuracy-{architecture}",

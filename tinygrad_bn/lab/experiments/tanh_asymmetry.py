@@ -122,7 +122,7 @@ def present_asymmetry(numbers: dict[str, Any]) -> Sequence[Section]:
                     f"Derived and seen agree to {off:.1g}. With mean 0 the output is symmetric for every deviation (at "
                     f"most {max(centred):.1g}). On this map it is most one-sided at mean {numbers['means'][column]:g} "
                     f"and deviation {numbers['deviations'][row]:g}: {decimal(float(grid[row, column]), 2)}. A weight "
-                    "decay that pulls β to 0 therefore takes Convention's asymmetry away, which is the paper's ablation."
+                    "decay that pulls β to 0 therefore takes Convention's asymmetry away: the paper's ablation."
                 ),
             ),
         ),
@@ -239,7 +239,8 @@ def present_relocation(numbers: dict[str, Any]) -> Sequence[Section]:
                     f"{decimal(max(most['ends'], key=abs), 2)}: {_sparsity_text(most)}. For the most symmetric one "
                     f"(mean {least['mean']:g}, deviation {least['deviation']:g}) {_sparsity_text(least)}. It is the "
                     f"far end that makes the measure high: of the one-sided outputs {most['near_zero']:.0%} lie within "
-                    f"half a deviation of 0, of the symmetric ones {least['near_zero']:.0%}. “Near zero” is meant against the largest value."
+                    f"half a deviation of 0, of the symmetric ones {least['near_zero']:.0%}. “Near zero” is meant "
+                    "against the largest value."
                 ),
             ),
         ),
