@@ -236,14 +236,31 @@ def test_the_limits_are_told_from_the_numbers(after: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("gain", "says"),
-    [(1.0, "swap is better by 1.25"), (-1.0, "convention is better by 1.25"), (0.0, "no difference can be shown")],
+    [
+        (1.0, "swap is better by 1.25"),
+        (-1.0, "convention is better by 1.25"),
+        (0.0, "no difference in accuracy can be shown"),
+    ],
 )
 def test_the_two_networks_are_judged_by_the_pairs(make_comparison: Make, gain: float, says: str) -> None:
     comparison = make_comparison(CompareConfig(activations=("relu",), epochs=1), gain=gain)
     (section,) = present_two_networks(comparison)
-    assert says in findings([section])
+    text = findings([section])
+    assert says in text
+    # The made-up runs all have the same loss.
+    assert "no difference in the test loss can be shown either" in text
+    assert ("that sign 6 times out of 6" in text) == (gain != 0.0)
     (table,) = section.tables
     assert [row[1] for row in table.table.body] == ["no large difference"] * 2
+
+
+def test_a_difference_of_the_loss_is_told(make_comparison: Make) -> None:
+    comparison = make_comparison(CompareConfig(activations=("relu",), epochs=1))
+    for record in comparison.records:
+        place = 0.02 + 0.001 * record.config.seed if record.order == "swap" else 0.0
+        path = record.folder.path / "result.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"test_loss": 0.4 + place}))
+    assert "it is higher with swap (0.023 [" in findings(present_two_networks(Comparison(comparison.root)))
 
 
 def test_unfinished_networks_are_not_judged(make_comparison: Make) -> None:

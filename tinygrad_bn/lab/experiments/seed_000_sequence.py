@@ -17,7 +17,7 @@ from ..config import CompareConfig
 from ..document import CaptionedTable, Figure, Finding, Section, Text
 from ..figures import FAINT, INK, Chart, legend, look, panels, title
 from ..quantities import TEST_LOSS
-from ..statistics import PairedComparison, plural, signed
+from ..statistics import PairedComparison, p_text, plural, signed
 from ..tables import Table
 from .claims import beside_ours, better, difference_text, left_open
 from .experiment import Experiment, Measurement, Training
@@ -215,7 +215,7 @@ def present_two_networks(comparison: Comparison) -> Sequence[Section]:
             (f"{condition.label}: accuracy, swap − convention", "no large difference", difference_text(accuracy))
         )
         rows.append((f"{condition.label}: test loss, swap − convention", "no large difference", _loss_text(loss)))
-        findings.append(Finding(_two_networks(condition.label, accuracy)))
+        findings += [Finding(_accuracy(condition.label, accuracy)), Finding(_loss(condition.label, loss))]
     return (
         Section(
             "two-networks",
@@ -234,19 +234,33 @@ def present_two_networks(comparison: Comparison) -> Sequence[Section]:
     )
 
 
-def _two_networks(label: str, pair: PairedComparison) -> str:
+def _accuracy(label: str, pair: PairedComparison) -> str:
     if not pair.pairs:
         return f"{label}: no pair has finished, so nothing can be said yet."
     winner = better(pair)
     if winner:
+        agreeing = sum(difference * pair.mean_difference > 0.0 for difference in pair.differences)
         return (
             f"With {label} the two networks do differ: {winner} is better by {abs(pair.mean_difference):.2f} "
-            f"percentage points over {plural(pair.pairs, 'pair')}. Single runs, as in the article, would have to be "
-            "lucky to see it; whether it is large is for the reader to say."
+            f"percentage points. A single pair, as in the article, has that sign {agreeing} times out of {pair.pairs}; "
+            "whether the difference is large is for the reader to say."
         )
     return (
-        f"With {label} no difference can be shown over {plural(pair.pairs, 'pair')}, in line with the article. "
-        f"{left_open(pair)}"
+        f"With {label} no difference in accuracy can be shown over {plural(pair.pairs, 'pair')}, in line with the "
+        f"article. {left_open(pair)}"
+    )
+
+
+def _loss(label: str, pair: PairedComparison) -> str:
+    if not pair.pairs:
+        return f"{label}: nothing can be said about the loss either."
+    if not pair.called:
+        return f"With {label} no difference in the test loss can be shown either: {_loss_text(pair)}."
+    higher = pair.second if pair.mean_difference > 0.0 else pair.first
+    base = sum(pair.first_values) / pair.pairs
+    return (
+        f"The test loss does differ with {label}: it is higher with {higher} ({_loss_text(pair)}), by "
+        f"{abs(pair.mean_difference) / base:.0%} of {pair.first}'s {decimal(base, 3)}."
     )
 
 
@@ -254,7 +268,8 @@ def _loss_text(pair: PairedComparison) -> str:
     if not pair.pairs:
         return "no pair has finished"
     interval = f" [{decimal(pair.interval[0], 3)}, {decimal(pair.interval[1], 3)}]" if pair.interval else ""
-    return f"{decimal(pair.mean_difference, 3)}{interval}"
+    p_value = f", p = {p_text(pair.p_value)}" if pair.p_value is not None else ""
+    return f"{decimal(pair.mean_difference, 3)}{interval}{p_value}"
 
 
 def parts(size: str) -> Sequence[Measurement | Training]:
