@@ -29,7 +29,6 @@ TINY = CompareConfig(dataset="synthetic", width=2, epochs=1, batch_size=100, act
 def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Graphs and figures take most of the time of a tiny comparison; where they do not matter they are left out."""
     monkeypatch.setattr("tinygrad_bn.lab.main_job.draw_graphs", lambda comparison: None)
-    monkeypatch.setattr("tinygrad_bn.lab.report.page.draw_figures", lambda comparison: {})
 
 
 def test_everything_is_written(tmp_path: Path) -> None:

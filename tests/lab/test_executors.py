@@ -115,6 +115,7 @@ def kill_when(root: Path, config: RunConfig, epochs: int) -> Callable[[Sequence[
     return poll
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_replaced_and_the_run_goes_on(tmp_path: Path) -> None:
     notes: list[str] = []
     train_alone(tmp_path / "undisturbed", [LONG])
@@ -197,6 +198,7 @@ def wait_for_epochs(root: Path, configs: Sequence[RunConfig], epochs: int, proce
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_a_sweep_killed_as_a_whole_and_started_again_loses_nothing(tmp_path: Path) -> None:
     configs = seeds(LONG, 3)
     train_alone(tmp_path / "undisturbed", configs)
@@ -211,6 +213,7 @@ def test_a_sweep_killed_as_a_whole_and_started_again_loses_nothing(tmp_path: Pat
     assert_no_epoch_was_lost(root, configs, disturbances=4)
 
 
+@pytest.mark.slow
 def test_two_sweeps_in_one_folder_train_nothing_twice(tmp_path: Path) -> None:
     configs = seeds(TINY, 4)
     train_alone(tmp_path / "alone", configs)
