@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import fcntl
 import json
 import os
 import select
@@ -141,20 +142,24 @@ class Chromium:
             self.complaints.append(json.dumps(parameters))
 
 
+def _moved_up(descriptor: int) -> int:
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 10)
+    os.close(descriptor)
+    return moved
+
+
 @contextlib.contextmanager
 def chromium(profile: Path) -> Iterator[Chromium]:
     """Start Chromium with an empty profile in this folder; the test is skipped where there is none."""
     program = next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:
         pytest.skip("no Chromium: install Debian's chromium")
-    their_input, our_output = os.pipe()
-    our_input, their_output = os.pipe()
+    # Numbers from 10 on, so that neither end lies at 3 or 4, where they are put in the browser's process.
+    (their_input, our_output), (our_input, their_output) = (map(_moved_up, os.pipe()) for _ in range(2))
 
     def place() -> None:
-        # Above 4 first: one of the two may lie where the other belongs.
-        ends = [os.dup(their_input), os.dup(their_output)]
-        for place, end in zip((3, 4), (os.dup(end) for end in ends), strict=True):
-            os.dup2(end, place)
+        os.dup2(their_input, 3)
+        os.dup2(their_output, 4)
 
     process = subprocess.Popen(
         [program, *FLAGS, f"--user-data-dir={profile}", "about:blank"],

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import hashlib
+import html
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
+from importlib import resources
+from pathlib import Path
 
 import pytest
 
 from tinygrad_bn.lab import figures
 from tinygrad_bn.lab.comparison import Comparison
 from tinygrad_bn.lab.config import CompareConfig
-from tinygrad_bn.lab.report import build_page, write_report
+from tinygrad_bn.lab.report import charts, write_report
 from tinygrad_bn.lab.report.markup import Markup, element, join
+from tinygrad_bn.lab.report.parts import table_markup
 from tinygrad_bn.lab.runfolder import RunFolder, write_json
+from tinygrad_bn.lab.tables import Table
 
 pytest.importorskip("matplotlib")
 
@@ -35,12 +42,16 @@ class Reader(HTMLParser):
         self.pictures_without_text = 0
         self.headings: list[int] = []
         self.tags: list[str] = []
+        self.scripts: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         values = dict(attrs)
         if tag not in VOID:
             self.open.append(tag)
+        if tag == "script":
+            self.scripts.append("")
+        assert not [name for name in values if name.startswith("on")], "an attribute that is a script"
         if identifier := values.get("id"):
             self.ids.append(identifier)
         if tag == "a":
@@ -58,6 +69,10 @@ class Reader(HTMLParser):
         if tag not in VOID:
             self.open.pop()
 
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] == "script":
+            self.scripts[-1] += data
+
     def handle_endtag(self, tag: str) -> None:
         if not self.open or self.open.pop() != tag:
             self.problems.append(f"</{tag}> at {self.getpos()}")
@@ -72,6 +87,27 @@ def read(page: str) -> Reader:
 
 def page_of(comparison: Comparison) -> str:
     return write_report(comparison).read_text(encoding="utf-8")
+
+
+OUR_SCRIPT = resources.files("tinygrad_bn.lab.report").joinpath("script.js").read_text(encoding="utf-8")
+
+
+def assert_only_our_script(page: str) -> None:
+    """One script element, ours; and the page's policy lets no other run and nothing be loaded."""
+    assert read(page).scripts == [OUR_SCRIPT]
+    digest = base64.b64encode(hashlib.sha256(OUR_SCRIPT.encode()).digest()).decode()
+    policy = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
+    assert [html.unescape(found) for found in policy] == [
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    ]
+    # It holds for what comes after it.
+    assert page.index("Content-Security-Policy") < page.index("<style>") < page.index("<script")
+
+
+@pytest.fixture(autouse=True)
+def _only_what_the_page_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes most of the time, and one test looks at the other formats: that of the `page` below."""
+    monkeypatch.setattr(charts, "FORMATS", ("svg",))
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +129,7 @@ def test_the_page_is_well_formed(page: str) -> None:
 def test_the_page_needs_no_network(page: str) -> None:
     reader = read(page)
     assert [found for found in reader.resources if not found.startswith(("#", "data:"))] == []
-    assert "script" not in reader.tags
+    assert_only_our_script(page)
     style = page[page.index("<style>") : page.index("</style>")]
     assert "@import" not in style
     assert "url(" not in style
@@ -146,9 +182,13 @@ def test_the_same_folder_gives_the_same_page(finished: Comparison, page: str) ->
 
 def test_figures_are_files_too(finished: Comparison, page: str) -> None:
     assert page
-    names = {path.name for path in (finished.root / "figures").iterdir()}
-    assert {"difference.svg", "curves-tanh.svg", "channels-relu.svg"} <= names
-    assert len(names) == 9
+    kinds = ("curves", "mechanism", "layers", "channels")
+    names = {"difference", *(f"{kind}-{activation}" for kind in kinds for activation in ("tanh", "relu"))}
+    paths = list((finished.root / "figures").iterdir())
+    assert {path.name for path in paths} == {f"{name}.{format}" for name in names for format in figures.FORMATS}
+    beginnings = {".svg": b"<?xml", ".png": b"\x89PNG", ".pdf": b"%PDF"}
+    for path in paths:
+        assert path.read_bytes().startswith(beginnings[path.suffix])
 
 
 def test_what_was_typed_cannot_become_markup(make_comparison: Make) -> None:
@@ -159,10 +199,10 @@ def test_what_was_typed_cannot_become_markup(make_comparison: Make) -> None:
     failed.folder.write_error({"type": "Bad", "message": attack, "traceback": ""})
     write_json(comparison.records[0].folder.path / "env.json", {"processor": attack, attack: 1})
     page = page_of(Comparison(comparison.root))
-    reader = read(page)
-    assert "script" not in reader.tags
-    assert reader.problems == []
+    assert_only_our_script(page)
+    assert read(page).problems == []
     assert page.count("&lt;script&gt;alert(1)") >= 4
+    assert "<script>alert" not in page
 
 
 def test_failed_and_missing_runs_are_told(make_comparison: Make) -> None:
@@ -215,8 +255,9 @@ def test_the_graphs_in_the_folder_are_embedded_as_pictures(make_comparison: Make
         path.parent.mkdir(exist_ok=True)
         path.write_text('<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>', encoding="utf-8")
     page = page_of(comparison)
+    # A script in a picture does not run.
     assert page.count('src="data:image/svg+xml;base64,') == 2
-    assert "script" not in read(page).tags
+    assert_only_our_script(page)
 
 
 def test_markup_escapes_text_and_attributes_and_keeps_markup() -> None:
@@ -228,5 +269,86 @@ def test_markup_escapes_text_and_attributes_and_keeps_markup() -> None:
 
 def test_the_command_that_repeats_it_is_on_the_page(make_comparison: Make) -> None:
     config = dataclasses.replace(CompareConfig(), activations=("tanh",), seeds=(3, 5), learning_rate=0.2)
-    page = build_page(make_comparison(config), {})
+    page = page_of(make_comparison(config, leave_out=4))
     assert "tinygrad-bn compare --lr 0.2 --activations tanh --seeds 3,5" in page
+
+
+VARIED = CompareConfig(
+    activations=("tanh",),
+    orders=("convention", "swap", "nwdbn"),
+    seeds=(0, 1),
+    epochs=1,
+    vary={"weight_decay": (0.0, 5e-4)},
+    tune={"learning_rate": (0.01, 0.1)},
+)
+
+
+def test_what_was_varied_and_tuned_is_shown(make_comparison: Make) -> None:
+    comparison = make_comparison(VARIED)
+    page = page_of(comparison)
+    assert read(page).problems == []
+    # Every condition has an answer per order, a figure shows the varied setting, and the page says which of the two
+    # fair comparisons it is.
+    assert page.count('class="figure-of-merit"') == 4
+    assert "<h3>tanh, weight_decay 0</h3>" in page
+    assert "tanh: what weight_decay changes" in page
+    assert (comparison.root / "figures" / "along-weight_decay-0.svg").is_file()
+    assert "Hyperparameters are tuned per order: learning_rate in {0.01, 0.1}" in page
+    assert "The test set had no part in the choice." in page
+    assert 'id="tuning"' in page
+    assert "<td>70.01</td><td>70.10</td>" in page
+    # 12 runs that are judged, and 24 that chose: 2 candidates with 2 seeds for 3 orders under 2 conditions.
+    rows = page[page.index('id="run-table"') :]
+    assert (rows.count("<td>judged</td>"), rows.count("<td>tuning</td>")) == (12, 24)
+
+
+def test_the_legend_says_what_every_order_is(make_comparison: Make) -> None:
+    orders = ("convention", "nwdbn", "swap+no-norm")
+    config = CompareConfig(model="mlp", orders=orders, activations=("tanh",), seeds=(0,), epochs=1)
+    page = page_of(make_comparison(config, leave_out=3))
+    legend = page[page.index('class="legend"') : page.index("</ul>")]
+    items = [html.unescape(re.sub("<[^>]*>", "", item)) for item in re.findall("<li>(.*?)</li>", legend)]
+    assert items == [
+        "convention weight → BatchNorm → activation",
+        "nwdbn weight → BatchNorm → activation, gamma_weight_decay 0, beta_weight_decay 0",
+        "swap+no-norm weight → activation → BatchNorm | weight → activation",
+    ]
+
+
+def test_several_comparisons_share_a_page(finished: Comparison, make_comparison: Make, tmp_path: Path) -> None:
+    config = CompareConfig(activations=("tanh",), seeds=(0, 1), epochs=1)
+    path = write_report(finished, make_comparison(config), path=tmp_path / "both" / "page.html")
+    page = path.read_text(encoding="utf-8")
+    reader = read(page)
+    assert reader.problems == []
+    test_ids_are_unique_and_inner_links_lead_somewhere(page)
+    assert all(after - before <= 1 for before, after in zip(reader.headings, reader.headings[1:], strict=False))
+    assert (reader.headings.count(1), reader.headings.count(2)) == (1, 3)  # two chapters, and the literature
+    assert {"part-1-answer", "part-2-answer", "part-1-run-table", "part-2-run-table"} <= set(reader.ids)
+    figures_written = {found.name for found in (path.parent / "figures").iterdir()}
+    assert {"part-1-difference.svg", "part-1-layers-relu.svg", "part-2-curves-tanh.svg"} <= figures_written
+    for number in (1, 2):
+        assert (path.parent / "numbers" / f"part-{number}-comparison.json").is_file()
+
+
+def test_many_conditions_stay_readable(make_comparison: Make) -> None:
+    config = dataclasses.replace(
+        VARIED, orders=("convention", "swap"), tune={}, vary={"momentum": (0.1, 0.2, 0.3, 0.4)}
+    )
+    config = dataclasses.replace(config, activations=("tanh", "relu"))
+    page = page_of(make_comparison(config))
+    assert 'class="answers many"' in page
+    assert page.count('class="figure-of-merit"') == 8
+    assert "Shown for 6 of 8 conditions." in page
+    assert "<summary>2 more conditions</summary>" in page
+    assert page.count('role="img"') == 1 + 2 + 6 * 4  # differences, two groups along momentum, six in detail
+    assert read(page).problems == []
+
+
+def test_columns_of_words_stand_to_the_left() -> None:
+    table = Table(
+        ("name", "number", "words"), (("a", "+1.5", "none"), ("b", "n/a", "1e-05 and more")), (("mean", "1", ""),)
+    )
+    written = table_markup(table, "what it is")
+    assert written.startswith('<table class="sortable"><caption><span>what it is</span></caption>')
+    assert re.findall(r'class="words"[^>]*>([^<]*)<', written) == ["words", "none", "1e-05 and more", ""]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...files import atomic_writer
 from ..document import Figure
-from ..figures import COLOURS, FAINT, INK
+from ..figures import COLOURS, FAINT, FORMATS, INK
 from .markup import Markup, element
 
 
@@ -26,7 +26,7 @@ class Charts:
         self._files: dict[str, dict[str, bytes]] = {}
         for figure in figures:
             self._captions[figure.name] = figure.caption
-            self._files[figure.name] = figure.draw().files()
+            self._files[figure.name] = figure.draw().files(FORMATS)
 
     @property
     def names(self) -> list[str]:
@@ -59,7 +59,10 @@ def inline(svg: str, name: str, label: str) -> Markup:
     opening = re.sub(r'\s(width|height)="[^"]*"', "", opening)
     # A style inside an SVG would hold for the whole page; the page's own style says the same.
     rest = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>", "", rest, flags=re.DOTALL)
-    # Matplotlib numbers the parts of every figure alike; on one page each id must be there once.
+    # Matplotlib numbers the parts of every figure alike, and pictures that are equal have the same id; on one page each
+    # id must be there once. Most are never referred to.
+    used = set(re.findall(r'(?:url\(#|href="#)([^")]*)', rest))
+    rest = re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in used else "", rest)
     key = re.sub(r"[^\w.-]", "_", name)
     rest = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{key}-", rest)
     for index, colour in enumerate(COLOURS):
