@@ -32,6 +32,9 @@ def better(pair: PairedComparison) -> str:
 def left_open(pair: PairedComparison) -> str:
     """What the pairs do not rule out: a size for who reads "no difference" as "no difference at all"."""
     if pair.interval is None:
-        return f"{plural(pair.pairs, 'pair')} give no interval, so nothing is ruled out."
+        return f"With {plural(pair.pairs, 'pair')} there is no interval, so nothing is ruled out."
     farthest = max(map(abs, pair.interval))
-    return f"The interval leaves differences of up to {farthest:.2f} points open."
+    text = f"The interval leaves differences of up to {farthest:.2f} points open."
+    if pair.interval_excludes_zero and not pair.called:
+        text += " It excludes 0, but the test does not reach p < .05; both are needed, and more seeds would decide."
+    return text

@@ -193,7 +193,7 @@ def output_chart(stages: dict[str, list[list[float]]]) -> Chart:
             _curve(panel, stages[names[place]], series, names[place])
         title(panel, heading)
         panel.margins(y=0.3)
-        legend(panel, loc="upper left")
+        legend(panel, loc="upper right")
     axes[1].sharey(axes[0])
     return Chart(figure)
 
