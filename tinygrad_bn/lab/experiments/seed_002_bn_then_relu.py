@@ -107,6 +107,7 @@ def _shown(value: float, unit: str) -> str:
 
 def _chart(comparison: Comparison) -> Chart:
     activations = comparison.config.activations
+    channels = [sum(layer["channels"] for layer in record.result["layers"]) for record in comparison.finished]
     figure, axes = panels(len(activations), rows=2, height=4.8)
     for row, (quantity, name, factor) in enumerate(((ZEROS, "exact zeros (%)", 100.0), (DEAD, "dead channels", 1.0))):
         for column, activation in enumerate(activations):
@@ -114,9 +115,11 @@ def _chart(comparison: Comparison) -> Chart:
             conditions = [condition for condition in comparison.conditions if condition.activation == activation]
             for index, order in enumerate(comparison.orders):
                 values = [factor * _mean(comparison.of(condition, order), quantity) for condition in conditions]
-                panel.plot(range(len(conditions)), values, label=ORDER_NAMES.get(order, order), **look(index))
+                panel.plot(
+                    range(len(conditions)), values, label=ORDER_NAMES.get(order, order), clip_on=False, **look(index)
+                )
             panel.set_xticks(range(len(conditions)), [_rate(condition) for condition in conditions])
-            panel.set_ylim(bottom=0)
+            panel.set_ylim(0, 100 if quantity is ZEROS else max(channels, default=1))
             title(panel, f"{activation}: {name}")
     for panel in axes[len(activations) :]:
         panel.set_xlabel("learning rate")
