@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tinygrad_bn.lab import quantities
-from tinygrad_bn.lab.comparison import Comparison
+from tinygrad_bn.lab.comparison import Comparison, RunRecord
 from tinygrad_bn.lab.config import CompareConfig
 from tinygrad_bn.lab.document import Finding, Section
 from tinygrad_bn.lab.experiments import bounded_published as published
@@ -43,7 +43,7 @@ def findings(sections: Sequence[Section]) -> str:
     return "\n".join(part.content for section in sections for part in section.parts if isinstance(part, Finding))
 
 
-def plant(comparison: Comparison, key: str, value: Callable[[CompareConfig | object, int], float]) -> None:
+def plant(comparison: Comparison, key: str, value: Callable[[RunRecord, int], float]) -> None:
     """Change a number of every layer of every run, by order or decay and seed."""
     for record in comparison.finished:
         result = record.folder.result()
@@ -158,7 +158,7 @@ def test_the_sums_of_learning_rates_are_those_of_the_schedules() -> None:
 def test_skewness_and_accuracy_against_the_decay(make_comparison: Make) -> None:
     comparison = make_comparison(DECAY)
     for record in comparison.finished:
-        pull = record.config.beta_weight_decay * (10.0 + record.config.seed)
+        pull = (record.config.beta_weight_decay or 0.0) * (10.0 + record.config.seed)
         result = record.folder.result()
         for layer in result["layers"]:
             layer["skewness"] = 1.0 - 0.1 * pull

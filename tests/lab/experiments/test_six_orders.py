@@ -81,9 +81,9 @@ def test_ranks_against_scipy() -> None:
     assert rank_correlation(means, other) == pytest.approx(expected, abs=1e-9)
     assert list(ranks_of(means).values()) == list(stats.rankdata([-m for m in means.values()], "min").astype(int))
     # The share of the 720 sequences that the page names.
-    sequence = dict(enumerate(range(6)))
-    found = [abs(rank_correlation(dict(enumerate(map(float, p))), sequence)) for p in itertools.permutations(range(6))]
-    assert round(sum(one >= 0.825 for one in found) / 720, 2) == 0.06
+    sequence = {order: float(place) for place, order in enumerate(ORDERS)}
+    others = (dict(zip(ORDERS, map(float, places), strict=True)) for places in itertools.permutations(range(6)))
+    assert round(sum(abs(rank_correlation(other, sequence)) >= 0.825 for other in others) / 720, 2) == 0.06
 
 
 def test_ranks_follow_the_runs(make_comparison: Make) -> None:
