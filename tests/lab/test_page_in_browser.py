@@ -10,7 +10,7 @@ from chromium import Chromium, chromium
 
 from tinygrad_bn.lab.comparison import Comparison
 from tinygrad_bn.lab.graphs import draw_graphs
-from tinygrad_bn.lab.report import write_report
+from tinygrad_bn.lab.report import charts, write_report
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("scipy")
@@ -42,7 +42,7 @@ POOR_CONTRAST = """
     const colour = parse(element.closest("svg") ? style.fill : style.color);
     const [low, high] = [luminance(colour), luminance(behind(element))].sort((a, b) => a - b);
     seen += 1;
-    if ((high + 0.05) / (low + 0.05) < 4.5) poor.push(`${walker.currentNode.data.trim()}: ${colour} on ${behind(element)}`);
+    if ((high + 0.05) / (low + 0.05) < 4.5) poor.push(`${walker.currentNode.data}: ${colour} on ${behind(element)}`);
   }
   return [seen, poor.slice(0, 5)];
 })()
@@ -54,7 +54,9 @@ RUNS = "document.querySelector('#run-table')"
 def page(finished: Comparison) -> Path:
     pytest.importorskip("graphviz")
     draw_graphs(finished)
-    return write_report(finished)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(charts, "FORMATS", ("svg",))  # drawing takes most of the time
+        return write_report(finished)
 
 
 @pytest.fixture(scope="module")

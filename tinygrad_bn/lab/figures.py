@@ -107,8 +107,10 @@ def panels(columns: int, *, rows: int = 1, width: float = 8.4, height: float) ->
         raise missing_dependency("figures", "matplotlib", "lab") from error
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
+        # A page shows the texts in a font of its own, which may be wider.
+        figure.get_layout_engine().set(w_pad=0.09)
         axes = list(figure.subplots(rows, columns, squeeze=False).flat)
-    figure.patch.set_alpha(0.0)
+    figure.set_facecolor("none")
     for panel in axes:
         panel.patch.set_alpha(0.0)
     return figure, axes

@@ -65,7 +65,10 @@ def curves_chart(comparison: Comparison, condition: Condition) -> Chart:
             records = comparison.of(condition, order)
             curves = [_curve(record, quantity) for record in records]
             for curve in curves:
-                panel.plot(range(1, len(curve) + 1), curve, color=colour(index), alpha=0.28, linewidth=0.9)
+                marker = "." if len(curve) == 1 else ""
+                panel.plot(
+                    range(1, len(curve) + 1), curve, marker, linestyle="-", color=colour(index), alpha=0.28, linewidth=0.9
+                )
             if curves:
                 low, mean, high = _band(curves)
                 epochs = range(1, len(mean) + 1)

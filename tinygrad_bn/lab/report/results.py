@@ -97,10 +97,11 @@ def tables(comparison: Comparison) -> Markup:
         table = scroll(table_markup(comparison.table(condition), caption), f"Table, {condition.label}")
         parts.append(element("div", element("h3", condition.label), table))
     first, others = parts[:MOST_CONDITIONS_IN_DETAIL], parts[MOST_CONDITIONS_IN_DETAIL:]
-    grid = element("div", *first, class_="tables")
+    kind = "tables" if len(comparison.orders) <= 2 else "tables single"
+    grid = element("div", *first, class_=kind)
     if others:
         name = element("summary", f"{plural(len(others), 'more condition')}")
-        grid = join(grid, element("details", name, element("div", *others, class_="tables")))
+        grid = join(grid, element("details", name, element("div", *others, class_=kind)))
     diverged = [record for record in comparison.finished if record.result["diverged"]]
     if diverged:
         names = ", ".join(record.label for record in diverged)
