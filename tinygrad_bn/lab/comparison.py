@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import unknown_choice
 from .config import CompareConfig, Condition, RunConfig, shown
+from .document import Figure
 from .quantities import ACCURACY, Quantity
 from .runfolder import RunFolder
 from .statistics import PairedComparison, compare_pairs, plural, sentence
@@ -219,6 +220,35 @@ class Comparison:
             f"of the training set held out, over {plural(len(self.config.tuning_seeds), 'seed')} of their own. The "
             "test set had no part in the choice."
         )
+
+    @functools.cached_property
+    def _figures(self) -> dict[str, Figure]:
+        from .plots import figures_of
+        from .training_sections import training_sections
+
+        sections = training_sections(self)
+        own = [figure for section in sections for figure in section.figures]
+        return {figure.name: figure for figure in (*figures_of(self), *own)}
+
+    @property
+    def figures(self) -> list[str]:
+        """The names of the figures that the finished runs allow, such as "difference" and "curves-tanh"."""
+        return list(self._figures)
+
+    def figure(self, name: str) -> Figure:
+        """The figure with this name; it is drawn when a notebook shows it, or by its `draw()`.
+
+        Raises:
+            ArgumentError: there is none; the message lists them.
+        """
+        if name not in self._figures:
+            raise unknown_choice("Comparison", "the figure", name, self._figures)
+        return self._figures[name]
+
+    def _repr_html_(self) -> str:
+        from .report.notebook import comparison_html
+
+        return comparison_html(self)
 
     def __str__(self) -> str:
         """Tables and sentences of all conditions, and what failed."""

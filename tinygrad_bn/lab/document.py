@@ -57,6 +57,11 @@ class CaptionedTable:
     def __str__(self) -> str:
         return f"{textwrap.fill(self.caption, TEXT_WIDTH)}\n\n{self.table}"
 
+    def _repr_html_(self) -> str:
+        from .report.notebook import table_html
+
+        return table_html(self.table, self.caption)
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -71,6 +76,11 @@ class Figure:
 
     def _repr_svg_(self) -> str:
         return self.draw().svg
+
+    def _repr_html_(self) -> str:
+        from .report.notebook import figure_html
+
+        return figure_html(self)
 
 
 Part = Text | Finding | Code | CaptionedTable | Figure
@@ -92,6 +102,11 @@ class Section:
 
     def __str__(self) -> str:
         return "\n\n".join([f"{self.title}\n{'=' * len(self.title)}", *map(str, self.parts)])
+
+    def _repr_html_(self) -> str:
+        from .report.notebook import section_html
+
+        return section_html(self)
 
     @property
     def figures(self) -> list[Figure]:

@@ -66,9 +66,8 @@ def curves_chart(comparison: Comparison, condition: Condition) -> Chart:
             curves = [_curve(record, quantity) for record in records]
             for curve in curves:
                 marker = "." if len(curve) == 1 else ""
-                panel.plot(
-                    range(1, len(curve) + 1), curve, marker, linestyle="-", color=colour(index), alpha=0.28, linewidth=0.9
-                )
+                epochs = range(1, len(curve) + 1)
+                panel.plot(epochs, curve, marker=marker, color=colour(index), alpha=0.28, linewidth=0.9)
             if curves:
                 low, mean, high = _band(curves)
                 epochs = range(1, len(mean) + 1)

@@ -79,6 +79,11 @@ class PairedComparison:
         """Whether there is an interval and 0 lies outside."""
         return self.interval is not None and (self.interval[0] > 0.0 or self.interval[1] < 0.0)
 
+    def _repr_html_(self) -> str:
+        from .report.notebook import pair_html
+
+        return pair_html(self)
+
 
 def smallest_p_value(pairs: int) -> float:
     """Smallest two-sided p of the sign-flip test with this many pairs: 2 / 2**pairs, at most 1.

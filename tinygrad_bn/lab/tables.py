@@ -38,6 +38,11 @@ class Table:
         rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
         return "\n".join([lines[0], *lines[1 : 1 + len(self.body)], rule, *lines[1 + len(self.body) :]])
 
+    def _repr_html_(self) -> str:
+        from .report.notebook import table_html
+
+        return table_html(self)
+
 
 def comparison_table(accuracies: Mapping[str, Mapping[int, float]], pairs: Sequence[PairedComparison]) -> Table:
     """Accuracy of every order by seed, and the paired difference of every other order from the first.

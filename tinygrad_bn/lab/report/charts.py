@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ...files import atomic_writer
@@ -18,15 +18,16 @@ class Charts:
     Args:
         figures: what to draw; their names differ.
         prefix: put before each name, so that names of several chapters differ.
+        formats: those of the files; all by default. A page needs "svg".
     """
 
-    def __init__(self, figures: Iterable[Figure], prefix: str = "") -> None:
+    def __init__(self, figures: Iterable[Figure], prefix: str = "", formats: Sequence[str] | None = None) -> None:
         self._prefix = prefix
         self._captions: dict[str, str] = {}
         self._files: dict[str, dict[str, bytes]] = {}
         for figure in figures:
             self._captions[figure.name] = figure.caption
-            self._files[figure.name] = figure.draw().files(FORMATS)
+            self._files[figure.name] = figure.draw().files(FORMATS if formats is None else formats)
 
     @property
     def names(self) -> list[str]:
@@ -45,7 +46,7 @@ class Charts:
         )
 
     def save(self, folder: Path) -> None:
-        """Write every figure into the folder in all formats of `figures.FORMATS`."""
+        """Write every figure into the folder in every format."""
         folder.mkdir(exist_ok=True)
         for name, files in self._files.items():
             for format, content in files.items():

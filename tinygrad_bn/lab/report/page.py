@@ -7,7 +7,6 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 from ..comparison import Comparison
@@ -17,6 +16,7 @@ from ..plots import figures_of
 from ..runfolder import write_text
 from ..training_sections import training_sections
 from . import method, results
+from .assets import asset
 from .charts import Charts
 from .markup import Markup, element, join
 from .parts import section_markup
@@ -126,7 +126,7 @@ def build_page(title: str, heading: str, lead: Markup | None, chapters: Sequence
         chapters: at least one.
     """
     several = len(chapters) > 1 or bool(chapters[0].title)
-    script = Markup(_asset("script.js"))
+    script = Markup(asset("script.js"))
     head = element(
         "head",
         element("meta", charset="utf-8"),
@@ -135,7 +135,7 @@ def build_page(title: str, heading: str, lead: Markup | None, chapters: Sequence
         element("title", title),
         # Nothing is loaded and no script runs but the page's own.
         element("meta", http_equiv="Content-Security-Policy", content=POLICY.format(script=_digest(script))),
-        element("style", Markup(_asset("style.css"))),
+        element("style", Markup(asset("style.css"))),
     )
     body = element(
         "body",
@@ -191,7 +191,3 @@ def _name(comparison: Comparison) -> str:
 
 def _digest(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
-
-
-def _asset(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")

@@ -21,7 +21,7 @@ def section_markup(section: Section, charts: Charts) -> Markup:
     return join(*(_part(part, charts) for part in section.parts))
 
 
-def table_markup(table: Table, caption: str) -> Markup:
+def table_markup(table: Table, caption: str | None) -> Markup:
     """A table; summary rows stand in a body of their own."""
     kinds = [_kind([row[column] for row in table.body]) for column in range(len(table.heading))]
     cells = zip(table.heading, kinds, strict=True)
@@ -31,7 +31,8 @@ def table_markup(table: Table, caption: str) -> Markup:
         for rows, kind in ((table.body, None), (table.summary, "summary"))
         if rows
     ]
-    return element("table", caption_markup(caption), element("thead", heading), *bodies, class_="sortable")
+    above = None if caption is None else caption_markup(caption)
+    return element("table", above, element("thead", heading), *bodies, class_="sortable")
 
 
 def caption_markup(text: str) -> Markup:
