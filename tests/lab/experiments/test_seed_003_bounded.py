@@ -124,6 +124,22 @@ def test_the_mechanism_is_judged_by_the_pairs(make_comparison: Make) -> None:
     assert "not the same sequence" in text
 
 
+@pytest.mark.parametrize(("behind", "says"), [(0.9, "hangs on the poolings here"), (0.2, "does not hang on the")])
+def test_where_swap_is_one_sided(make_comparison: Make, behind: float, says: str) -> None:
+    comparison = make_comparison(ACCURACY)
+    for record in comparison.finished:
+        result = record.folder.result()
+        names = ("features.0", "features.2", "features.3")
+        layers = [{**result["layers"][0], "name": name, "skewness": 0.2} for name in names]
+        layers[1]["skewness"] = behind
+        record.folder.write_result({**result, "layers": layers})
+    text = findings(present_accuracy(Comparison(comparison.root)))
+    assert text.count(says) == 1  # of tanh; ReLU is one-sided by itself
+    # The mean of the largest of four independent normal values, which the page names.
+    z = np.random.default_rng(0).normal(size=(4, 400_000)).max(axis=0)
+    assert z.mean() == pytest.approx(1.03, abs=0.005)
+
+
 def test_the_figures_are_drawn(make_comparison: Make) -> None:
     sections = present_accuracy(make_comparison(ACCURACY))
     drawn = {figure.name: figure.draw().svg for section in sections for figure in section.figures}

@@ -15,6 +15,8 @@ from ..probes import ACTIVATION_OUTPUT, BLOCK_OUTPUT, LayerProbe, layers_of, on_
 
 #: Channels shown next to each other, as in the paper's first figure, and in its figure of a block.
 CONSECUTIVE, CHOSEN = 10, 3
+#: Bars of one histogram in a small panel.
+MOST_BINS = 64
 
 
 def first_runs(comparison: Comparison, condition: Condition, orders: Sequence[str]) -> dict[str, RunRecord]:
@@ -59,10 +61,10 @@ def block_chart(comparison: Comparison, condition: Condition, orders: Sequence[s
     chosen = {order: layers_of(run.probes, BLOCK_OUTPUT)[deep_layer(run, share)] for order, run in runs.items()}
     count = min(len(probe.count) for probe in chosen.values())
     channels = sorted({round(place) for place in np.linspace(0, count - 1, min(CHOSEN, count))})
+    low, high = _used(list(chosen.values()))
     figure, axes = panels(len(channels), rows=len(chosen), width=8.0, height=0.5 + 1.5 * len(chosen))
     remaining = iter(axes)
     for order, probe in zip(chosen, on_one_range(list(chosen.values())), strict=True):
-        low, high = _used(list(chosen.values()))
         for channel in channels:
             panel = next(remaining)
             _bars(panel, probe.counts[channel], probe.edges, colour(comparison.orders.index(order)))
@@ -75,6 +77,10 @@ def block_chart(comparison: Comparison, condition: Condition, orders: Sequence[s
 
 
 def _bars(panel: Any, counts: Any, edges: Any, own: str) -> None:
+    used = np.flatnonzero(counts)
+    while used.size and used[-1] - used[0] >= MOST_BINS:  # a growing histogram has more bins than one can see
+        counts, edges = counts[::2] + counts[1::2], edges[::2]
+        used = np.flatnonzero(counts)
     panel.stairs(counts / max(1, counts.sum()), edges, fill=True, color=own, alpha=0.8)
     panel.set_yticks([])
     panel.tick_params(axis="x", labelsize=6)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 
 from ...functional import get_activation
 from .. import quantities
@@ -22,8 +23,8 @@ from .bounded_published import CONVENTION, NWDBN, SWAP
 from .claims import better, difference_text
 from .moments import decimal
 
-#: How far into the network the paper's figures look: the 8th of 13 layers, and the 5th of 5 stages.
-CHANNELS_SHARE, BLOCK_SHARE = 8 / 13, 1.0
+#: How far into the network the paper's figures look: at the 8th and at the 5th of VGG16's 13 layers.
+CHANNELS_SHARE, BLOCK_SHARE = 8 / 13, 5 / 13
 
 
 def present_accuracy(comparison: Comparison) -> Sequence[Section]:
@@ -261,6 +262,9 @@ def _mechanism_findings(comparison: Comparison, condition: Condition) -> list[st
     word = "higher" if pair.mean_difference > 0.0 else "lower"
     told = f"is {word} in Swap than in Convention" if pair.called else "is not told apart between Swap and Convention"
     findings = [f"{condition.label}: mean |skewness| {told} ({plain(pair)})."]
+    pooled = _pooling_finding(comparison, condition)
+    if pooled:
+        findings.append(pooled)
     sparsity = {order: _mean(comparison, condition, order, quantities.SPARSITY) for order in comparison.orders}
     accuracy = {order: _mean(comparison, condition, order, quantities.ACCURACY) for order in comparison.orders}
     if all(math.isfinite(value) for value in (*sparsity.values(), *accuracy.values())):
@@ -275,6 +279,46 @@ def _mechanism_findings(comparison: Comparison, condition: Condition) -> list[st
     return findings
 
 
+def behind_pooling(names: Sequence[str]) -> list[bool]:
+    """For each layer after the first, whether something without an activation stands between it and the one before.
+
+    In a plain stack of blocks and poolings that is a pooling. Empty for networks that are no such stack.
+
+    >>> behind_pooling(["features.0", "features.2", "features.3"]), behind_pooling(["stem", "blocks.0.conv"])
+    ([True, False], [])
+    """
+    places = [name.removeprefix("features.") for name in names]
+    if not all(place.isdecimal() for place in places):
+        return []
+    return [int(second) - int(first) > 1 for first, second in pairwise(places)]
+
+
+def _pooling_finding(comparison: Comparison, condition: Condition) -> str:
+    """Where in the network Swap is asymmetric: behind a pooling, or everywhere."""
+    layers = [record.result["layers"] for record in comparison.of(condition, SWAP)]
+    behind = behind_pooling([layer["name"] for layer in layers[0]])
+    if not get_activation(condition.activation).bounded or len(set(behind)) < 2:
+        return ""
+    groups: dict[bool, list[float]] = {True: [], False: []}
+    for run in layers:
+        for pooled, layer in zip(behind, run[1:], strict=True):
+            if layer["skewness"] is not None:
+                groups[pooled].append(layer["skewness"])
+    after, elsewhere = (quantities.mean(groups[pooled]) for pooled in (True, False))
+    numbers = f"{decimal(after, 2)} in layers right behind a max pooling and {decimal(elsewhere, 2)} in the others"
+    if after < 1.5 * elsewhere:
+        return f"{condition.label}, Swap: mean |skewness| does not hang on the poolings: it is {numbers}."
+    text = f"{condition.label}, Swap: where it is one-sided hangs on the poolings here: mean |skewness| is {numbers}"
+    if condition != comparison.conditions[0]:
+        return f"{text}."
+    return (
+        f"{text}, the first layer left aside. The largest of four values with mean 0 has a positive mean (1.03 for "
+        "independent normal ones), so that behind a pooling the weights get inputs with a mean, and so does tanh. In "
+        "Convention the next BatchNorm takes that mean away before tanh sees it. Between two poolings only the layer's "
+        "bias can give tanh's input a mean."
+    )
+
+
 def _distribution_section(comparison: Comparison) -> Section:
     condition = comparison.conditions[0]
     parts: list[Part] = []
@@ -283,7 +327,7 @@ def _distribution_section(comparison: Comparison) -> Section:
             Text(
                 "The paper's first figure shows the 8th of VGG16's 13 layers: as a whole symmetric in both orders, but "
                 "in Swap each channel sits at one end. Below is the layer at the same share of our network's depth. "
-                "The figure after it shows what the last block gives to the next: with BatchNorm last, the crowded end "
+                "The figure after it shows what a block gives to the next one: with BatchNorm last, the crowded end "
                 "of a one-sided channel comes to lie near 0."
             ),
             Figure(
@@ -294,7 +338,7 @@ def _distribution_section(comparison: Comparison) -> Section:
             ),
             Figure(
                 "block",
-                f"{condition.label}, first seed: three channels of the last block, at its output.",
+                f"{condition.label}, first seed: three channels of a block, at its output (in the paper the 5th).",
                 partial(block_chart, comparison, condition, comparison.orders, BLOCK_SHARE),
             ),
         ]
