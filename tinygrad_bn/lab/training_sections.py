@@ -12,7 +12,7 @@ from . import quantities
 from .comparison import Comparison, RunRecord
 from .config import Condition
 from .document import CaptionedTable, Figure, Section, Text
-from .figures import FAINT, Chart, colour, legend, look, panels, title
+from .figures import FAINT, Chart, colour, legend, logarithmic, look, panels, title
 from .statistics import interval_text, signed
 from .tables import Table
 
@@ -89,6 +89,9 @@ def steps_chart(comparison: Comparison, condition: Condition) -> Chart:
             if order == orders[-1]:
                 panel.set_xlabel("step")
     _share_range(axes, len(STEP_QUANTITIES))
+    for panel in axes:
+        if panel.lines and panel.get_yscale() == "log":
+            logarithmic(panel)
     return Chart(figure)
 
 
@@ -169,7 +172,7 @@ def landscape_chart(comparison: Comparison, condition: Condition) -> Chart:
         panel.set_xlabel("step")
         # Losses lie close together; curvature may be negative, and then has no place on a logarithmic axis.
         if panel is not axes[0] and all((line.get_ydata() > 0.0).all() for line in panel.lines):
-            panel.set_yscale("log")
+            logarithmic(panel)
     legend(axes[0])
     return Chart(figure)
 

@@ -15,7 +15,7 @@ from ...tensor import Tensor
 from ..comparison import Comparison
 from ..config import CompareConfig
 from ..document import CaptionedTable, Figure, Finding, Section, Text
-from ..figures import FAINT, INK, Chart, legend, look, panels, title
+from ..figures import FAINT, Chart, legend, look, panels, title
 from ..quantities import TEST_LOSS
 from ..statistics import PairedComparison, p_text, plural, signed
 from ..tables import Table
@@ -167,7 +167,8 @@ def image_chart(stages: dict[str, list[list[float]]]) -> Chart:
         picture = np.asarray(stages[name])
         panel.imshow(picture, cmap="PuOr_r", vmin=-reach, vmax=reach)
         for (row, column), value in np.ndenumerate(picture):
-            ink = "white" if abs(value) > 0.6 * reach else INK
+            # Not INK, which a dark page makes light: the colours behind stay as they are.
+            ink = "white" if abs(value) > 0.6 * reach else "black"
             panel.text(column, row, decimal(value, 2), ha="center", va="center", color=ink, fontsize=6.5)
         title(panel, name)
         panel.set_xticks([])

@@ -172,7 +172,8 @@ def _chapter(chapter: Chapter, several: bool) -> Markup:
     if not several:
         return sections
     heading = element("h2", chapter.title, id=f"{chapter.key}chapter", class_="chapter")
-    contents = element("nav", *_links(chapter), aria_label=f"Sections of {chapter.title}")
+    links = _links(chapter)
+    contents = element("nav", *links, aria_label=f"Sections of {chapter.title}") if len(links) > 1 else None
     return element("article", heading, chapter.opening, contents, _one_level_down(sections))
 
 

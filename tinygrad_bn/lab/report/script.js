@@ -3,8 +3,8 @@
 
 function sortKey(cell) {
   const text = cell ? cell.dataset.value ?? cell.textContent.trim() : "";
-  // An interval sorts by its lower end, "< .001" by its number.
-  const number = Number(text.replace(/^[[<]\s*/, "").split(",")[0].replace("−", "-"));
+  // An interval sorts by its lower end, "< .001" by its number, and so does "50 % (of 8)".
+  const number = Number(text.replace(/^[[<]\s*/, "").split(/,|\s*%| \(/)[0].replace("−", "-"));
   return text !== "" && Number.isFinite(number) ? number : text.toLowerCase();
 }
 
