@@ -19,7 +19,7 @@ from tinygrad_bn.lab.comparison import Comparison
 from tinygrad_bn.lab.config import CompareConfig
 from tinygrad_bn.lab.plots import along_chart, curves_chart, difference_chart, mechanism_chart
 from tinygrad_bn.lab.progress import duration
-from tinygrad_bn.lab.report import write_report
+from tinygrad_bn.lab.report import charts, write_report
 
 pytest.importorskip("matplotlib")
 stats = pytest.importorskip("scipy.stats")
@@ -138,7 +138,11 @@ def comparison(tmp_path_factory: pytest.TempPathFactory, write_comparison: Write
         result = record.folder.result()
         result["test_accuracy"] += generator.normal(scale=0.3 if record.config.momentum == 0.5 else 2.0)
         record.folder.write_result(result)
-    return Comparison(found.root)
+    found = Comparison(found.root)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(charts, "FORMATS", ("svg",))  # drawing takes most of the time
+        write_report(found)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +152,7 @@ def folder(comparison: Comparison) -> Folder:
 
 @pytest.fixture(scope="module")
 def page(comparison: Comparison) -> Page:
-    return Page(write_report(comparison).read_text(encoding="utf-8"))
+    return Page((comparison.root / "report.html").read_text(encoding="utf-8"))
 
 
 def conditions() -> list[tuple[str, float]]:

@@ -26,7 +26,7 @@ def runs_table(comparison: Comparison, key: str) -> Markup:
     stage = ["stage"] if comparison.config.tune else []
     heading = [
         *(element("th", name, scope="col") for name in ("run", *stage, "activation", "order", *settings, "seed")),
-        *(element("th", quantity.title, scope="col", class_="number") for quantity in quantities),
+        *(element("th", _whole_words(quantity.title), scope="col", class_="number") for quantity in quantities),
         element("th", "time", scope="col", class_="number"),
     ]
     tuning = {record.folder.path for record in comparison.tuning_records}
@@ -73,6 +73,12 @@ def _row(record: RunRecord, settings: Sequence[str], quantities: Sequence[Quanti
         cells.append(element("td", record.failure, colspan=str(len(quantities) + 1), class_="failure"))
     name = element("th", element("code", record.config.fingerprint), scope="row")
     return element("tr", name, *cells)
+
+
+def _whole_words(text: str) -> Markup:
+    """Text that breaks at spaces only: Firefox would part the bar from |skewness|."""
+    first, *others = (element("span", word, class_="nowrap") for word in text.split(" "))
+    return join(first, *(part for word in others for part in (" ", word)))
 
 
 def _digits(value: float, quantity: Quantity) -> str:
