@@ -10,17 +10,15 @@ import pytest
 from tinygrad_bn.lab.comparison import Comparison
 from tinygrad_bn.lab.config import CompareConfig
 from tinygrad_bn.lab.document import Finding, Section
-from tinygrad_bn.lab.experiments.bn_or_not import (
-    EXPERIMENT,
+from tinygrad_bn.lab.experiments.bn_or_not import EXPERIMENT, present_batch_sizes, present_landscape
+from tinygrad_bn.lab.experiments.experiment import SIZES, Training
+from tinygrad_bn.lab.experiments.learning_rate_results import (
     MULTIPLES,
     ORDERS,
     epochs_to,
     level_of,
-    present_batch_sizes,
-    present_landscape,
     present_learning_rates,
 )
-from tinygrad_bn.lab.experiments.experiment import SIZES, Training
 from tinygrad_bn.lab.probes import Landscape
 
 pytest.importorskip("scipy")
