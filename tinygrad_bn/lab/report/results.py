@@ -174,15 +174,19 @@ def graphs(comparison: Comparison) -> Markup:
 
 
 def _answer(condition: Condition, pair: PairedComparison, sentence: str) -> Markup:
-    details = [f"points, {pair.second} − {pair.first}"]
-    if pair.interval is not None:
-        details.append(interval_text(pair.interval))
+    # A line may be broken before the minus, not inside an order's name.
+    what = element("small", "points, ", _whole(pair.second), " ", _whole(f"− {pair.first}"))
+    numbers = [] if pair.interval is None else [interval_text(pair.interval)]
     if pair.p_value is not None:
-        details.append(f"p = {p_text(pair.p_value)}".replace("= <", "<"))
-    lines = (element("small", detail, class_="nowrap") for detail in details)
+        numbers.append(f"p = {p_text(pair.p_value)}".replace("= <", "<"))
+    lines = [what, *(element("small", _whole(text)) for text in numbers)]
     number = element("div", signed(pair.mean_difference), *lines, class_="figure-of-merit")
     left = element("div", element("h3", condition.label), number)
     return element("li", left, element("p", sentence), class_="answer called" if pair.called else "answer")
+
+
+def _whole(text: str) -> Markup:
+    return element("span", text, class_="nowrap")
 
 
 def _per_condition(comparison: Comparison, charts: Charts, kind: str) -> Markup:
