@@ -167,7 +167,8 @@ def _rate_findings(
             findings.append(
                 f"With {activation} BatchNorm gets to {level:.1f} %, where the network without it is best at x1 (after "
                 f"{mean_or_nan(own):.1f} epochs in the mean of the runs that get there), in "
-                f"{quick[order, label]:.1f} epochs at the soonest ({order} at x{rate / base:g}). Ioffe & Szegedy needed 15 times fewer steps with "
+                f"{quick[order, label]:.1f} epochs "
+                f"at the soonest ({order} at x{rate / base:g}). Ioffe & Szegedy needed 15 times fewer steps with "
                 "BatchNorm at x5."
             )
         else:
