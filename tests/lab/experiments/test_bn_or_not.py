@@ -72,6 +72,18 @@ def test_the_findings_change_with_the_runs(make_comparison: Make) -> None:
     assert "no setting with BatchNorm gets to" in findings(sections)
 
 
+def test_without_a_level_no_epochs_are_counted(make_comparison: Make) -> None:
+    comparison = make_comparison(dataclasses.replace(RATES, activations=("sigmoid",)))
+    for record in comparison.finished:
+        if record.order == "no-norm":
+            record.folder.begin([{**entry, "test_accuracy": 10.0} for entry in record.folder.metrics()])
+    (section, _) = present_learning_rates(Comparison(comparison.root))
+    rows = {row[0]: row for row in section.tables[0].table.body}
+    assert {row[2] for row in rows.values()} == {"no level"}
+    assert rows["convention, x5"][1] == "69.8 %"
+    assert "learns nothing at x1" in section.tables[0].caption
+
+
 def test_a_network_that_learns_nothing_is_called_so(make_comparison: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     comparison = make_comparison(dataclasses.replace(RATES, activations=("sigmoid",)), gain=3.0)
     accuracies = comparison.accuracies

@@ -134,7 +134,8 @@ def _decay_finding(comparison: Comparison, setting: str, quantity: Quantity) -> 
     elif words[0] == expected and words[1] != expected:
         verdict = "The mechanism is that of the paper, but accuracy does not follow it here over this range."
     else:
-        verdict = "That is not what the paper sees."
+        start = _mean(comparison.values(comparison.conditions[0], comparison.orders[0], quantity))
+        verdict = f"That is not what the paper sees. (Without a decay it is {decimal(start, 3)} here.)"
     within = [
         condition.settings[setting]
         for condition in comparison.conditions[1:]

@@ -22,7 +22,9 @@ ORDERS = ("no-norm", "convention", "swap")
 MULTIPLES = (1, 5, 30)
 #: Their millions of steps to 72.2 % on ImageNet, for none and for each multiple with BatchNorm before the activation.
 PUBLISHED_STEPS = {("no-norm", 1): 31.0, ("convention", 1): 13.3, ("convention", 5): 2.1, ("convention", 30): 2.7}
-#: A network that does not beat guessing among ten classes by this many points has learned nothing.
+#: What they report of sigmoid.
+PUBLISHED_SIGMOID = {("no-norm", 1): "guessing", ("convention", 5): "69.8 %"}
+#: Accuracy (%) below which a network has learned nothing, where guessing gives 10.
 LEARNED = 15.0
 
 
@@ -63,14 +65,13 @@ def _rates_section(comparison: Comparison, group: Sequence[Condition]) -> Sectio
     for order in comparison.orders:
         for condition in group:
             multiple = condition.settings["learning_rate"] / base
-            published = PUBLISHED_STEPS.get((order, round(multiple)))
             epochs = reached[order, condition.label]
             accuracies = list(comparison.accuracies(condition, order).values())
             rows.append(
                 (
                     f"{order}, x{multiple:g}",
-                    f"{published:.1f} million steps" if published and activation == "relu" else "not reported",
-                    _epochs_text(epochs),
+                    _published_text(activation, order, round(multiple)),
+                    _epochs_text(epochs) if level >= LEARNED else "no level",
                     decimal(mean_or_nan(accuracies), 2) if accuracies else "none",
                     f"{sum(record.result['diverged'] for record in comparison.of(condition, order))}",
                 )
@@ -90,10 +91,8 @@ def _rates_section(comparison: Comparison, group: Sequence[Condition]) -> Sectio
     parts += [
         CaptionedTable(
             f"rates-{activation}",
-            f"{activation}: epochs to {level:.1f} % test accuracy, the highest mean over the seeds that the network "
-            f"without BatchNorm reaches at x1 within {plural(comparison.config.epochs, 'epoch')}; in brackets how many "
-            "runs got there.",
-            Table(("", "Ioffe & Szegedy, ReLU", "epochs here", "final accuracy (%)", "diverged"), tuple(rows), ()),
+            _rates_caption(comparison, activation, level),
+            Table(("", "Ioffe & Szegedy", "epochs here", "final accuracy (%)", "diverged"), tuple(rows), ()),
         ),
         Figure(
             f"rates-{activation}",
@@ -104,6 +103,22 @@ def _rates_section(comparison: Comparison, group: Sequence[Condition]) -> Sectio
         *(Finding(text) for text in _rate_findings(comparison, group, level, reached)),
     ]
     return Section(f"rates-{activation}", f"How large a learning rate may be, with {activation}", tuple(parts))
+
+
+def _rates_caption(comparison: Comparison, activation: str, level: float) -> str:
+    if not level >= LEARNED:
+        return f"{activation}: the network without BatchNorm learns nothing at x1, so that there is no level to reach."
+    return (
+        f"{activation}: epochs to {level:.1f} % test accuracy, the highest mean over the seeds that the network "
+        f"without BatchNorm reaches at x1 within {plural(comparison.config.epochs, 'epoch')}; in brackets how many runs got "
+        "there."
+    )
+
+
+def _published_text(activation: str, order: str, multiple: int) -> str:
+    if activation == "relu" and (order, multiple) in PUBLISHED_STEPS:
+        return f"{PUBLISHED_STEPS[order, multiple]:.1f} million steps"
+    return PUBLISHED_SIGMOID.get((order, multiple), "not reported") if activation == "sigmoid" else "not reported"
 
 
 def level_of(comparison: Comparison, condition: Condition) -> float:
@@ -124,6 +139,8 @@ def epochs_to(comparison: Comparison, condition: Condition, order: str, level: f
 
 
 def _epochs_text(epochs: Sequence[int | None]) -> str:
+    if not epochs:
+        return "no run"
     there = [epoch for epoch in epochs if epoch is not None]
     if not there:
         return f"never (0 of {len(epochs)})"
@@ -178,7 +195,8 @@ def _rate_findings(
         last = mean_or_nan(list(comparison.accuracies(group[-1], order).values()))
         multiple = group[-1].settings["learning_rate"] / base
         spans.append(
-            f"{order} is best at x{best[order][1]:g} ({best[order][0]:.1f} %) and has {last:.1f} % at x{multiple:g}"
+            f"{order} is best at x{best[order][1]:g} ({best[order][0]:.1f} %) and has {decimal(last, 1)} % at "
+            f"x{multiple:g}"
         )
     findings.append(f"{activation}: {'; '.join(spans)}.")
     told = []
