@@ -134,7 +134,10 @@ class StepProbe:
         named |= {f"norm/{name}": (rows, len(self._norms)) for name, rows in self._scales.items()}
         return self._description() | {
             "step": np.array(self._steps, dtype=np.int64),
-            **{name: np.array(rows, dtype=np.float64).reshape(len(rows), width) for name, (rows, width) in named.items()},
+            **{
+                name: np.array(rows, dtype=np.float64).reshape(len(rows), width)
+                for name, (rows, width) in named.items()
+            },
         }
 
     def restore(self, arrays: Mapping[str, Array]) -> None:
