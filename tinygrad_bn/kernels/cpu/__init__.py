@@ -14,6 +14,7 @@ from .losses import LossOverrides
 from .matmul import MatmulOverrides
 from .pooling import PoolingOverrides
 from .reduction import ReductionOverrides
+from .survey import SurveyOverrides
 from .updates import UpdateOverrides
 
 
@@ -24,6 +25,7 @@ class CpuKernels(
     PoolingOverrides,
     LossOverrides,
     UpdateOverrides,
+    SurveyOverrides,
     MatmulOverrides,
     ReductionOverrides,
     ElementwiseOverrides,

@@ -12,6 +12,7 @@ from .losses import LossKernels
 from .norm_act import NormActKernels
 from .pooling import PoolingKernels
 from .reduction import ReductionKernels
+from .survey import SurveyKernels
 from .updates import UpdateKernels
 
 
@@ -26,6 +27,7 @@ class Kernels(
     ActivationKernels,
     LossKernels,
     UpdateKernels,
+    SurveyKernels,
 ):
     """All kernels on one device, through its array module `xp`."""
 

@@ -12,18 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...kernels.reference.survey import BINS_PER_POWER, MANTISSA, SHIFT, Extremes, MagnitudeBins, Survey
+from .streaming import host_kernels
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_MANTISSA = 23
-#: Leading bits of the mantissa that tell bins apart: 32 bins for each power of two.
-_BITS = 5
-_SHIFT = _MANTISSA - _BITS
-_MAGNITUDE = np.uint32(0x7FFF_FFFF)
 _INFINITY = 0x7F80_0000
-_LARGEST = float(np.finfo(np.float32).max)
-#: Values worked on at a time, which stay in the processor's cache; and channels, whose bins do.
-_BLOCK = 1 << 15
-_ROWS = 64
 
 
 class Gini(NamedTuple):
@@ -64,10 +58,22 @@ class StreamingGini:
 
     def update(self, values: Array) -> None:
         """Add a batch of shape (channels, values)."""
-        rows = min(_ROWS, max(1, _BLOCK // max(1, values.shape[1])))
-        for first in range(0, values.shape[0], rows):
-            for start in range(0, values.shape[1], _BLOCK):
-                self._add(first, values[first : first + rows, start : start + _BLOCK])
+        kernels = host_kernels()
+        self.cover(kernels.extremes(values.T))
+        self.add(kernels.survey(values.T, None, self.bins))
+
+    @property
+    def bins(self) -> tuple[int, int]:
+        """The numbers of the bins that there is room for, first and one after the last."""
+        return self._bins.first, self._bins.last
+
+    def cover(self, extremes: Extremes) -> None:
+        """Make room for the bins of a batch with these extremes."""
+        self._bins.cover(_bits(extremes.smallest), _bits(extremes.largest))
+
+    def add(self, survey: Survey) -> None:
+        """Add a batch that the kernels have looked at, with these bins."""
+        self._bins.add(survey.magnitudes)
 
     @property
     def channels(self) -> Gini:
@@ -79,18 +85,6 @@ class StreamingGini:
         """The coefficient of all values together, of shape (1,)."""
         return self._bins.together().gini()
 
-    def _add(self, first: int, values: Array) -> None:
-        if values.dtype == np.float64:
-            values = np.where(np.isfinite(values), np.clip(values, -_LARGEST, _LARGEST), values)
-        bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32) & _MAGNITUDE
-        if bits.max() < _INFINITY:
-            self._bins.add(first, bits)
-            return
-        for channel, row in enumerate(bits, start=first):
-            finite = row[row < _INFINITY]
-            if finite.size:
-                self._bins.add(channel, finite[None])
-
 
 class _MagnitudeBins:
     """Count and sum of the magnitudes in each bin, per row. A bin's number is the leading bits of its values.
@@ -99,7 +93,7 @@ class _MagnitudeBins:
     """
 
     def __init__(self, rows: int) -> None:
-        self._first = self._last = 0  # bins of the powers of two that occurred: first <= number < last
+        self.first = self.last = 0  # bins of the powers of two that occurred: first <= number < last
         self._counts = np.zeros((rows, 1), dtype=np.int64)
         # A value is its bin's lower end and so many units in its last place: integers, whose sum is exact.
         self._units = np.zeros((rows, 1), dtype=np.float64)
@@ -107,35 +101,23 @@ class _MagnitudeBins:
         self._smallest = np.full(rows, _INFINITY, dtype=np.int64)
         self._largest = np.zeros(rows, dtype=np.int64)
 
-    def add(self, first_row: int, bits: Array) -> None:
-        """Add the magnitudes of some rows, as the bits of float32 numbers, of shape (rows, values)."""
-        rows = slice(first_row, first_row + len(bits))
-        largest = bits.max(axis=1)
-        # One less, so that zeros become the largest of all numbers.
-        smallest = (bits - np.uint32(1)).min(axis=1).astype(np.int64) + 1
-        self._largest[rows] = np.maximum(self._largest[rows], largest)
-        self._smallest[rows] = np.minimum(self._smallest[rows], smallest)
+    def cover(self, smallest: Array, largest: Array) -> None:
+        """Make room for all magnitudes from the smallest to the largest of each row, as bits of float32 numbers."""
+        self._largest = np.maximum(self._largest, largest)
+        self._smallest = np.minimum(self._smallest, smallest)
         if largest.any():
-            self._cover(int(smallest.min()) >> _SHIFT, int(largest.max()) >> _SHIFT)
+            self._cover(int(smallest.min()) >> SHIFT, int(largest.max()) >> SHIFT)
 
-        slots = (bits >> _SHIFT).astype(np.int64)
-        slots -= self._first - 1
-        if not bits.all():
-            slots[bits == 0] = 0
-        bins = self._counts.shape[1]
-        if len(bits) > 1:
-            slots += np.arange(0, len(bits) * bins, bins)[:, None]
-        units = (bits & np.uint32((1 << _SHIFT) - 1)).astype(np.float64).ravel()
-        slots = slots.ravel()
-        size = len(bits) * bins
-        self._counts[rows] += np.bincount(slots, minlength=size).reshape(-1, bins)
-        self._units[rows] += np.bincount(slots, units, size).reshape(-1, bins)
-        self._squared_units[rows] += np.bincount(slots, units * units, size).reshape(-1, bins)
+    def add(self, magnitudes: MagnitudeBins) -> None:
+        """Add the magnitudes of all rows."""
+        self._counts += magnitudes.counts
+        self._units += magnitudes.units
+        self._squared_units += magnitudes.squared_units
 
     def together(self) -> _MagnitudeBins:
         """The bins of all rows as one."""
         whole = _MagnitudeBins(1)
-        whole._first, whole._last = self._first, self._last
+        whole.first, whole.last = self.first, self.last
         whole._counts = self._counts.sum(axis=0, keepdims=True)
         whole._units = self._units.sum(axis=0, keepdims=True)
         whole._squared_units = self._squared_units.sum(axis=0, keepdims=True)
@@ -168,24 +150,24 @@ class _MagnitudeBins:
 
     def _cover(self, lowest: int, highest: int) -> None:
         """Make room for all bins of the powers of two of these two bins, and of those between."""
-        bins = 1 << _BITS
-        first, last = lowest // bins * bins, (highest // bins + 1) * bins
-        if self._first == self._last:
-            self._first = self._last = first
-        before, after = max(0, self._first - first), max(0, last - self._last)
+        first = lowest // BINS_PER_POWER * BINS_PER_POWER
+        last = (highest // BINS_PER_POWER + 1) * BINS_PER_POWER
+        if self.first == self.last:
+            self.first = self.last = first
+        before, after = max(0, self.first - first), max(0, last - self.last)
         if before or after:
             self._counts = _widened(self._counts, before, after)
             self._units = _widened(self._units, before, after)
             self._squared_units = _widened(self._squared_units, before, after)
-            self._first -= before
-            self._last += after
+            self.first -= before
+            self.last += after
 
     def _ends(self) -> tuple[Array, Array, Array]:
         """Lower end of each bin, the unit of its values' last place, and upper end; zeros come first."""
-        numbers = np.arange(self._first, self._last + 1, dtype=np.int64)
-        ends = _from_bits(numbers << _SHIFT)
-        exponents = np.maximum(numbers[:-1] >> _BITS, 1)
-        units = np.ldexp(1.0, exponents - 127 - _MANTISSA)
+        numbers = np.arange(self.first, self.last + 1, dtype=np.int64)
+        ends = _from_bits(numbers << SHIFT)
+        exponents = np.maximum(numbers[:-1] // BINS_PER_POWER, 1)
+        units = np.ldexp(1.0, exponents - 127 - MANTISSA)
         return (
             np.concatenate([[0.0], ends[:-1]]),
             np.concatenate([[0.0], units]),
@@ -193,12 +175,17 @@ class _MagnitudeBins:
         )
 
 
+def _bits(magnitudes: Array) -> Array:
+    """The bits of float32 numbers, as int64."""
+    return magnitudes.view(np.uint32).astype(np.int64)
+
+
 def _from_bits(bits: Array) -> Array:
     """The float32 numbers of these bits, as float64; after the largest one comes the next power of two."""
-    exponents = np.asarray(bits >> _MANTISSA)
-    mantissas = bits & ((1 << _MANTISSA) - 1)
-    significands = mantissas + (np.minimum(exponents, 1) << _MANTISSA)
-    result: Array = np.ldexp(significands.astype(np.float64), np.maximum(exponents, 1) - 127 - _MANTISSA)
+    exponents = np.asarray(bits >> MANTISSA)
+    mantissas = bits & ((1 << MANTISSA) - 1)
+    significands = mantissas + (np.minimum(exponents, 1) << MANTISSA)
+    result: Array = np.ldexp(significands.astype(np.float64), np.maximum(exponents, 1) - 127 - MANTISSA)
     return result
 
 

@@ -33,7 +33,7 @@ from ... import nn
 from ...functional import get_activation
 from .gini import StreamingGini
 from .layers import LayerProbe
-from .streaming import FixedHistogram, GrowingHistogram, StreamingMoments
+from .streaming import FixedHistogram, GrowingHistogram, StreamingMoments, host_kernels
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -58,12 +58,18 @@ class Site:
 
     def update(self, values: Array) -> None:
         """Add a batch of shape (N, C) or (N, C, H, W)."""
-        by_channel = np.moveaxis(values, 1, 0).reshape(values.shape[1], -1)
         if self._started is None:
-            channels = len(by_channel)
+            channels = values.shape[1]
             self._started = (StreamingMoments(channels), self._histogram(channels), StreamingGini(channels))
-        for part in self._started:
-            part.update(by_channel)
+        moments, histogram, gini = self._started
+        kernels = host_kernels()
+        extremes = kernels.extremes(values)
+        histogram.cover(extremes)
+        gini.cover(extremes)
+        survey = kernels.survey(values, histogram.edges, gini.bins)
+        moments.add(extremes, survey)
+        histogram.add(survey)
+        gini.add(survey)
 
     def arrays(self) -> dict[str, Array]:
         """Everything as arrays: what `LayerProbe` holds."""
@@ -178,7 +184,8 @@ class ModelProbe:
 
     def _hook(self, layer: int, place: str) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
         def record(module: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
-            self._recorder.add(layer, place, output.numpy())
+            # Not `output.numpy()`, which is read-only on the CPU: kernels copy what they may not write to.
+            self._recorder.add(layer, place, output.device.to_host(output.data))
 
         return record
 

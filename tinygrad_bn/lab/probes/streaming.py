@@ -1,6 +1,7 @@
 """Statistics of an array that is only ever seen in batches: one pass, constant memory, exact.
 
-Every accumulator takes values of shape (channels, values) and keeps a handful of numbers per channel.
+Every accumulator takes values of shape (channels, values) and keeps a handful of numbers per channel. A batch is looked
+at by the kernels `extremes` and `survey`; several accumulators can share what these find.
 Moments are merged in float64 with the pairwise update of Pébay 2008 ("Formulas for Robust, One-Pass Parallel
 Computation of Covariances and Arbitrary-Order Statistical Moments", SAND2008-6212), which does not cancel for
 large means as sums of powers do.
@@ -8,28 +9,21 @@ large means as sums of powers do.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from ...backend import get_device
 from ...errors import ArgumentError, explain
+from ...kernels import Kernels, kernels_of
+from ...kernels.reference.survey import Extremes, Moments, Survey
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-#: Values worked on at a time: their float64 copies stay in the processor's cache, which is several times faster.
-BLOCK = 1 << 15
-
-
-def _blocks(values: Array) -> Iterator[tuple[slice, Array]]:
-    """Cut (channels, values) into float64 blocks of whole channels, or of parts of one channel."""
-    channels, count = values.shape
-    rows = max(1, BLOCK // max(1, count))
-    for first in range(0, channels, rows):
-        for start in range(0, count, BLOCK):
-            part = values[first : first + rows, start : start + BLOCK]
-            yield slice(first, first + len(part)), part.astype(np.float64)
+def host_kernels() -> Kernels:
+    """The kernels for arrays in the host's memory, where statistics are kept."""
+    return kernels_of(get_device("cpu"))
 
 
 class StreamingMoments:
@@ -39,10 +33,7 @@ class StreamingMoments:
     """
 
     def __init__(self, channels: int) -> None:
-        self.count = np.zeros(channels, dtype=np.int64)
-        self.mean = np.zeros(channels, dtype=np.float64)
-        self.second = np.zeros(channels, dtype=np.float64)
-        self.third = np.zeros(channels, dtype=np.float64)
+        self._moments = Moments.none(channels)
         self.absolute_sum = np.zeros(channels, dtype=np.float64)
         self.minimum = np.full(channels, np.inf)
         self.maximum = np.full(channels, -np.inf)
@@ -51,42 +42,27 @@ class StreamingMoments:
 
     def update(self, values: Array) -> None:
         """Add a batch of shape (channels, values)."""
-        for channels, block in _blocks(values):
-            finite = np.isfinite(block)
-            if finite.all():
-                self._merge(channels, block)
-                continue
-            for row, channel in enumerate(range(channels.start, channels.start + len(block))):
-                self.not_finite[channel] += block.shape[1] - np.count_nonzero(finite[row])
-                self._merge(slice(channel, channel + 1), block[row, finite[row]][None])
+        kernels = host_kernels()
+        self.add(kernels.extremes(values.T), kernels.survey(values.T, None, None))
 
-    def _merge(self, channels: slice, values: Array) -> None:
-        added = values.shape[1]
-        if added == 0:
-            return
-        self.absolute_sum[channels] += np.abs(values).sum(axis=1)
-        self.minimum[channels] = np.minimum(self.minimum[channels], values.min(axis=1))
-        self.maximum[channels] = np.maximum(self.maximum[channels], values.max(axis=1))
-        self.zeros[channels] += added - np.count_nonzero(values, axis=1)
+    def add(self, extremes: Extremes, survey: Survey) -> None:
+        """Add a batch that the kernels have looked at."""
+        self._moments = self._moments.joined(survey.moments)
+        self.absolute_sum += survey.absolute_sum
+        self.minimum = np.minimum(self.minimum, extremes.minimum)
+        self.maximum = np.maximum(self.maximum, extremes.maximum)
+        self.zeros += survey.zeros
+        self.not_finite += survey.not_finite
 
-        mean = values.mean(axis=1)
-        centred = values - mean[:, None]
-        squared = centred * centred
-        second = squared.sum(axis=1)
-        third = np.einsum("ij,ij->i", squared, centred)
+    @property
+    def count(self) -> Array:
+        """Number of finite values per channel."""
+        return np.asarray(self._moments.count)
 
-        before = self.count[channels].astype(np.float64)
-        total = before + added
-        delta = mean - self.mean[channels]
-        # Pébay 2008, equations 2.1 and 2.2, for the union of the values so far and the batch.
-        self.third[channels] += (
-            third
-            + delta**3 * before * added * (before - added) / total**2
-            + 3.0 * delta * (before * second - added * self.second[channels]) / total
-        )
-        self.second[channels] += second + delta**2 * before * added / total
-        self.mean[channels] += delta * added / total
-        self.count[channels] += added
+    @property
+    def mean(self) -> Array:
+        """Mean per channel; 0 without values."""
+        return np.asarray(self._moments.mean)
 
     @property
     def absolute_max(self) -> Array:
@@ -97,7 +73,7 @@ class StreamingMoments:
     def variance(self) -> Array:
         """Biased variance per channel; nan without values."""
         with np.errstate(invalid="ignore"):
-            return self.second / self.count
+            return np.asarray(self._moments.second / self.count)
 
     @property
     def skewness(self) -> Array:
@@ -108,7 +84,7 @@ class StreamingMoments:
         """
         count = self.count.astype(np.float64)
         with np.errstate(invalid="ignore", divide="ignore"):
-            second, third = self.second / count, self.third / count
+            second, third = self._moments.second / count, self._moments.third / count
             skewness = np.sqrt(count * (count - 1.0)) / (count - 2.0) * third / second**1.5
             constant = second <= (np.finfo(np.float64).resolution * self.mean) ** 2
         return np.where(constant | (self.count < 3), np.nan, skewness)
@@ -123,19 +99,14 @@ class FixedHistogram:
 
     def update(self, values: Array) -> None:
         """Add a batch of shape (channels, values); values that are not finite are left out."""
-        low, high = self.edges[0], self.edges[-1]
-        bins = self.counts.shape[1]
-        for channels, block in _blocks(values):
-            finite = np.isfinite(block)
-            block = np.clip(np.where(finite, block, low), low, high)
-            index = ((block - low) * (bins / (high - low))).astype(np.int64)
-            np.clip(index, 0, bins - 1, out=index)
-            # The product above may round across an edge; the edges decide, as in numpy.histogram.
-            index -= block < self.edges[index]
-            index += (block >= self.edges[index + 1]) & (index < bins - 1)
-            index += np.arange(len(block))[:, None] * bins
-            counts = np.bincount(index[finite], minlength=len(block) * bins)
-            self.counts[channels] += counts.reshape(len(block), bins)
+        self.add(host_kernels().survey(values.T, self.edges, None))
+
+    def cover(self, extremes: Extremes) -> None:
+        """Do nothing: the range stays as it is."""
+
+    def add(self, survey: Survey) -> None:
+        """Add a batch that the kernels have looked at, with these edges."""
+        self.counts += survey.histogram
 
 
 class GrowingHistogram:
@@ -173,16 +144,25 @@ class GrowingHistogram:
 
     def update(self, values: Array) -> None:
         """Add a batch of shape (channels, values); values that are not finite are left out."""
-        largest = float(np.max(np.abs(values), where=np.isfinite(values), initial=0.0))
-        while largest >= self.edges[-1]:
-            self._double()
+        self.cover(host_kernels().extremes(values.T))
         self._histogram.update(values)
+
+    def cover(self, extremes: Extremes) -> None:
+        """Widen the range until it holds a batch with these extremes."""
+        low, high = extremes.minimum.min(initial=0.0), extremes.maximum.max(initial=0.0)
+        while max(-low, high) >= self.edges[-1]:
+            self._double()
+
+    def add(self, survey: Survey) -> None:
+        """Add a batch that the kernels have looked at, with these edges."""
+        self._histogram.add(survey)
 
     def _double(self) -> None:
         before = self._histogram
         channels, bins = before.counts.shape
         self._histogram = FixedHistogram(channels, bins, 2.0 * before.edges[0], 2.0 * before.edges[-1])
-        self._histogram.counts[:] = doubled(before.counts)
+        if before.counts.any():
+            self._histogram.counts[:] = doubled(before.counts)
 
 
 def doubled(counts: Array) -> Array:
@@ -191,7 +171,7 @@ def doubled(counts: Array) -> Array:
     >>> doubled(np.array([[1, 2, 3, 4]])).tolist()
     [[0, 3, 7, 0]]
     """
-    channels, bins = counts.shape
+    bins = counts.shape[1]
     wider = np.zeros_like(counts)
-    wider[:, bins // 4 : bins // 4 + bins // 2] = counts.reshape(channels, bins // 2, 2).sum(axis=2)
+    wider[:, bins // 4 : bins // 4 + bins // 2] = counts[:, ::2] + counts[:, 1::2]
     return wider
