@@ -103,12 +103,12 @@ def panels(columns: int, *, rows: int = 1, width: float = 8.4, height: float) ->
     try:
         import matplotlib
         from matplotlib.figure import Figure
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
     except ImportError as error:
         raise missing_dependency("figures", "matplotlib", "lab") from error
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        # A page shows the texts in a font of its own, which may be wider.
-        figure.get_layout_engine().set(w_pad=0.09)
+        # A page shows the texts in a font of its own, which may be wider: hence the padding.
+        figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.09))
         axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     figure.set_facecolor("none")
     for panel in axes:
