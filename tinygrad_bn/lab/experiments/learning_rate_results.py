@@ -110,8 +110,8 @@ def _rates_caption(comparison: Comparison, activation: str, level: float) -> str
         return f"{activation}: the network without BatchNorm learns nothing at x1, so that there is no level to reach."
     return (
         f"{activation}: epochs to {level:.1f} % test accuracy, the highest mean over the seeds that the network "
-        f"without BatchNorm reaches at x1 within {plural(comparison.config.epochs, 'epoch')}; in brackets how many runs "
-        "got there."
+        f"without BatchNorm reaches at x1 within {plural(comparison.config.epochs, 'epoch')}; in brackets how many "
+        "runs got there."
     )
 
 
