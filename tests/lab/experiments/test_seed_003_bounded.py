@@ -181,11 +181,24 @@ def test_skewness_and_accuracy_against_the_decay(make_comparison: Make) -> None:
         record.folder.write_result({**result, "test_accuracy": 80.0 - pull, "training_images": 6000})
     (section,) = present_decay("beta_weight_decay", quantities.SKEWNESS, Comparison(comparison.root))
     text = findings([section])
-    assert "Both fall together, as in the paper." in text
-    assert "Decays of up to 0.001 already show it." in text
+    assert "At 0.001, 0.1 both fall together, as in the paper." in text
+    assert "Decays of up to 0.001 already change something that can be called (0.001)." in text
     assert "our range is therefore wider" in " ".join(str(section).split())
     assert section.tables[0].table.body[2][:3] == ("0.1", "0.875", "78.75")
     assert "beta weight decay" in section.figures[0].draw().svg
+
+
+def test_a_decay_that_accuracy_follows_only_so_far(make_comparison: Make) -> None:
+    comparison = make_comparison(DECAY)
+    for record in comparison.finished:
+        decay = record.config.beta_weight_decay or 0.0
+        result = record.folder.result()
+        lost = {0.0: 0.0, 1e-3: 1.0, 1e-1: -1.0}[decay] * (1.0 + 0.1 * record.config.seed)
+        layers = [{**layer, "skewness": 1.0 - decay * (1.0 + record.config.seed)} for layer in result["layers"]]
+        record.folder.write_result({**result, "test_accuracy": 80.0 - lost, "layers": layers})
+    text = findings(present_decay("beta_weight_decay", quantities.SKEWNESS, Comparison(comparison.root)))
+    assert "At 0.001 both fall together, as in the paper; beyond, accuracy no longer follows." in text
+    assert "At 0.1 |skewness|, mean over layers falls" in text
 
 
 def test_a_decay_without_effect_is_called_so(make_comparison: Make) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
+from typing import NamedTuple
 
 from .. import quantities
 from ..comparison import Comparison
-from ..config import TrainingConfig
+from ..config import Condition, TrainingConfig
 from ..document import CaptionedTable, Figure, Finding, Section, Text
 from ..quantities import Quantity
 from ..statistics import PairedComparison, compare_pairs, plural
@@ -115,39 +116,49 @@ def _length_text(comparison: Comparison) -> str:
 
 
 def _decay_finding(comparison: Comparison, setting: str, quantity: Quantity) -> str:
-    last = comparison.conditions[-1]
-    changed, accuracy = (_against_first(comparison, one, last.label) for one in (quantity, quantities.ACCURACY))
-    if not (changed.pairs and accuracy.pairs):
-        return "Not enough runs have finished to say what the weight decay does."
-    first = comparison.conditions[0].settings[setting]
-    value = last.settings[setting]
-
-    def word(pair: PairedComparison) -> str:
-        if not pair.called:
-            return "does not change measurably"
-        return "rises" if pair.mean_difference > 0.0 else "falls"
-
-    words = (word(changed), word(accuracy))
     expected = "falls" if setting == "beta_weight_decay" else "rises"
-    if words == (expected, expected):
-        verdict = f"Both {expected.removesuffix('s')} together, as in the paper."
-    elif words[0] == expected and words[1] != expected:
-        verdict = "The mechanism is that of the paper, but accuracy does not follow it here over this range."
+    steps = [_step(comparison, setting, quantity, condition) for condition in comparison.conditions[1:]]
+    if not all(step.changed.pairs and step.accuracy.pairs for step in steps):
+        return "Not enough runs have finished to say what the weight decay does."
+    together = [step for step in steps if (_word(step.changed), _word(step.accuracy)) == (expected, expected)]
+    moved = [step for step in steps if _word(step.changed) == expected]
+    text = " ".join(
+        f"At {step.decay:g} {quantity.title} {_word(step.changed)} ({plain(step.changed)}) and accuracy "
+        f"{_word(step.accuracy)} ({difference_text(step.accuracy)})."
+        for step in dict.fromkeys((together or steps)[-1:] + steps[-1:])
+    )
+    if together:
+        both = ", ".join(f"{step.decay:g}" for step in together)
+        verdict = f"At {both} both {'fall' if expected == 'falls' else 'rise'} together, as in the paper"
+        verdict += "." if steps[-1] in together else "; beyond, accuracy no longer follows."
+    elif moved:
+        verdict = "The mechanism is that of the paper, but accuracy does not follow it here."
     else:
         start = _mean(comparison.values(comparison.conditions[0], comparison.orders[0], quantity))
         verdict = f"That is not what the paper sees. (Without a decay it is {decimal(start, 3)} here.)"
-    within = [
-        condition.settings[setting]
-        for condition in comparison.conditions[1:]
-        if condition.settings[setting] <= 1e-3
-        and any(_against_first(comparison, one, condition.label).called for one in (quantity, quantities.ACCURACY))
-    ]
+    within = [step for step in steps if step.decay <= 1e-3 and (step.changed.called or step.accuracy.called)]
     small = (
-        "Decays of up to 0.001 already show it."
+        f"Decays of up to 0.001 already change something that can be called ({within[0].decay:g})."
         if within
-        else "Decays of up to 0.001, the paper's range, change nothing that could be called in a training this short."
+        else "Decays of up to 0.001 change nothing that could be called in a training this short."
     )
-    return (
-        f"From {first:g} to {value:g}, {quantity.title} {words[0]} ({plain(changed)}) and accuracy {words[1]} "
-        f"({difference_text(accuracy)}). {verdict} {small}"
-    )
+    return f"Against no decay: {text} {verdict} {small}"
+
+
+class _Step(NamedTuple):
+    """What a weight decay changes against none."""
+
+    decay: float
+    changed: PairedComparison
+    accuracy: PairedComparison
+
+
+def _step(comparison: Comparison, setting: str, quantity: Quantity, condition: Condition) -> _Step:
+    pairs = (_against_first(comparison, one, condition.label) for one in (quantity, quantities.ACCURACY))
+    return _Step(condition.settings[setting], *pairs)
+
+
+def _word(pair: PairedComparison) -> str:
+    if not pair.called:
+        return "does not change measurably"
+    return "rises" if pair.mean_difference > 0.0 else "falls"
