@@ -165,6 +165,15 @@ def test_without_a_worker_it_is_said_and_a_new_one_takes_over(tmp_path: Path, mo
     assert_no_epoch_was_lost(tmp_path / "killed", [LONG], disturbances=1)
 
 
+@pytest.fixture
+def interrupts_are_heard() -> Iterator[None]:
+    """Ctrl-C raises here, also where the tests were started in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts_are_heard")
 def test_an_interrupt_stops_the_workers_of_somebody_else_at_their_next_epoch(tmp_path: Path) -> None:
     endless = dataclasses.replace(LONG, epochs=5000)
     folder = RunFolder(tmp_path, endless)
@@ -187,6 +196,7 @@ def test_an_interrupt_stops_the_workers_of_somebody_else_at_their_next_epoch(tmp
     assert RunFolder(tmp_path, TINY).is_done
 
 
+@pytest.mark.usefixtures("interrupts_are_heard")
 def test_an_interrupt_ends_a_cluster_of_our_own(tmp_path: Path) -> None:
     psutil = pytest.importorskip("psutil")
     endless = dataclasses.replace(LONG, epochs=5000)
