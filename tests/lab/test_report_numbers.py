@@ -199,7 +199,7 @@ def test_every_seed(page: Page, folder: Folder) -> None:
 
 
 def test_what_was_chosen(page: Page, folder: Folder) -> None:
-    [(heading, *rows)] = [rows for caption, rows in page.tables if "held-out training images" in caption]
+    [(heading, *rows)] = [rows for caption, rows in page.tables if caption.startswith("Mean accuracy (%) on")]
     assert heading == ["", "learning_rate 0.02", "learning_rate 0.1", "chosen"]
     assert len(rows) == 6
     for (activation, momentum), order in itertools.product(conditions(), ("convention", "swap", "nwdbn")):
@@ -257,8 +257,12 @@ def key_of(row: dict[str, str]) -> Key:
 
 def test_the_files_of_runs_epochs_and_layers(comparison: Comparison, folder: Folder) -> None:
     runs = rows_of(comparison, "runs.csv")
-    assert len(runs) == 36
-    for row in runs:
+    judged = [row for row in runs if row["stage"] == "judged"]
+    assert (len(judged), len(runs)) == (36, 36 + 6 * 2 * 2)
+    for row in runs[36:]:
+        accuracy = folder.choosing[key_of(row)][float(row["learning_rate"])][int(row["seed"])]
+        assert (row["stage"], float(row["test_accuracy"])) == ("tuning", accuracy)
+    for row in judged:
         result = folder.judged[key_of(row)][int(row["seed"])]
         assert row["run"] == result["run"]
         assert (float(row["test_accuracy"]), float(row["test_loss"])) == (result["test_accuracy"], result["test_loss"])

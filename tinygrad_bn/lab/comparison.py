@@ -87,8 +87,9 @@ class Tuning:
         accuracies: for each candidate, in the order of the grid, the accuracy on held-out images by tuning seed;
             a run without a result is missing there.
         candidates: the settings of each candidate.
-        chosen: the number of the candidate with the highest mean accuracy (the first of several), or None while runs
-            are missing that have not failed.
+        chosen: the number of the candidate with the highest mean accuracy (the first of several), among those with a
+            result for every tuning seed; None when there is none such, or while runs are missing.
+        is_over: whether every run has ended, with a result or an error.
     """
 
     condition: Condition
@@ -96,10 +97,11 @@ class Tuning:
     candidates: list[dict[str, Any]]
     accuracies: list[dict[int, float]]
     chosen: int | None
+    is_over: bool
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The chosen settings.  Empty while nothing is chosen."""
+        """The chosen settings. Empty while nothing is chosen."""
         return {} if self.chosen is None else self.candidates[self.chosen]
 
 
@@ -280,4 +282,4 @@ class Comparison:
             accuracies.append(by_seed)
         whole = [place for place, by_seed in enumerate(accuracies) if len(by_seed) == len(self.config.tuning_seeds)]
         best = max(whole, key=lambda place: math.fsum(accuracies[place].values()), default=None) if ended else None
-        return Tuning(condition, order, self.config.candidates(), accuracies, best)
+        return Tuning(condition, order, self.config.candidates(), accuracies, best, ended)

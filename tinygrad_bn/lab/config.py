@@ -55,12 +55,6 @@ class TrainingConfig:
     initialization: str = _option("default", "how weights are drawn", choices=choices.initializations)
     dataset: str = _option("fashion_mini", "data set", choices=choices.datasets)
     augmentation: str = _option("none", "random changes of training images", choices=choices.augmentations)
-    validation_share: float = _option(
-        0.0,
-        "share of the training set that is held out and evaluated on instead of the test set",
-        at_least=0.0,
-        below=1.0,
-    )
     epochs: int = _option(5, "passes over the training set", at_least=1)
     batch_size: int = _option(64, "images per step", at_least=2)
     optimizer: str = _option("sgd", "optimiser", choices=choices.optimizers)
@@ -148,6 +142,12 @@ class RunConfig(TrainingConfig):
     )
     activation: str = _option("relu", "activation function", choices=choices.activations)
     seed: int = _option(0, "seed of weights and batches", at_least=0)
+    validation_share: float = _option(
+        0.0,
+        "share of the training set that is held out and evaluated on instead of the test set",
+        at_least=0.0,
+        below=1.0,
+    )
 
     @property
     def label(self) -> str:
@@ -211,10 +211,6 @@ class CompareConfig(TrainingConfig):
             shared = ", ".join(map(str, sorted(set(self.seeds) & set(self.tuning_seeds))))
             expected = "tuning_seeds other than the comparison's seeds"
             raise ArgumentError(explain("config", expected, f"{shared} in both", "choose on other runs than you judge"))
-        if self.validation_share and self.tune:
-            raise ArgumentError(
-                explain("config", "validation_share 0 with tune", f"{self.validation_share}", "tuning_share holds out")
-            )
 
     def conditions(self) -> list[Condition]:
         """Under what the orders are compared: every activation with every combination of varied settings."""
@@ -296,7 +292,9 @@ def shown(value: object) -> str:
         return ", ".join(map(shown, value)) or "none"
     if isinstance(value, dict):
         return "; ".join(f"{name} = {shown(values)}" for name, values in value.items()) or "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float) and float(f"{value:g}") == value:
+        return f"{value:g}"
+    return str(value)
 
 
 def field_types(config: type[TrainingConfig]) -> dict[str, Any]:
@@ -327,7 +325,7 @@ def check_setting(name: str, value: object) -> Any:
 
 
 #: What a comparison neither varies nor tunes.
-FIXED = ("device", "validation_share", "step_probes", "landscape")
+FIXED = ("device", "step_probes", "landscape")
 
 
 def _grid(name: str, grid: object) -> dict[str, tuple[Any, ...]]:

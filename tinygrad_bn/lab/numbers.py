@@ -53,14 +53,21 @@ def write_numbers(comparison: Comparison, folder: Path, prefix: str = "") -> Non
 
 
 def run_rows(comparison: Comparison) -> list[dict[str, Any]]:
-    """One row per judged run: condition, order, seed, and every quantity of `quantities.QUANTITIES`."""
+    """One row per run: condition, order, seed, and every quantity of `quantities.QUANTITIES`.
+
+    With tuning, also its stage and what was tuned; a run of the stage "tuning" was judged on held-out training images.
+    """
     rows = []
-    for record in comparison.records:
+    records = [("judged", record) for record in comparison.records]
+    records += [("tuning", record) for record in comparison.tuning_records]
+    for stage, record in records:
+        asked = {name: getattr(record.config, name) for name in comparison.config.tune}
         found = {q.key: q.of(record.result) if record.is_done else None for q in QUANTITIES}
         rows.append(
             {
                 **_condition(record.condition),
                 "order": record.order,
+                **({"stage": stage} | asked if asked else {}),
                 "seed": record.config.seed,
                 "run": record.config.fingerprint,
                 "done": record.is_done,

@@ -13,6 +13,7 @@ from .comparison import Comparison, RunRecord
 from .config import Condition
 from .document import CaptionedTable, Figure, Section, Text
 from .figures import FAINT, Chart, colour, legend, logarithmic, look, panels, title
+from .plots import MOST_CONDITIONS_IN_DETAIL
 from .statistics import interval_text, signed
 from .tables import Table
 
@@ -25,8 +26,6 @@ STEP_QUANTITIES = (
     ("norm/gamma_mean", "mean gamma", "linear"),
     ("norm/beta_mean", "mean beta", "linear"),
 )
-#: Conditions shown, as with the other figures.
-MOST_CONDITIONS = 6
 
 
 def training_sections(comparison: Comparison) -> list[Section]:
@@ -133,13 +132,15 @@ def _landscape(comparison: Comparison) -> Section | None:
             "of 1/2 to 4 times the learning rate. The envelope is the range of these losses, gradient predictiveness "
             "the range of how far the gradient moves, effective β-smoothness the largest such move per length of "
             "step. The top eigenvalue of the Hessian is found from products with it (gradients of gradients). "
-            "BatchNorm uses the batch's statistics throughout."
+            "BatchNorm uses the batch's statistics throughout. Since the steps are multiples of the learning rate in "
+            "force, envelope and β-smoothness can be compared between orders at the same place of the training, not "
+            "between learning rates or places."
         )
     ]
     for condition in _shown(comparison):
         caption = (
-            f"{condition.label}: loss landscape by step of the training. Bands are means over seeds of the lowest and "
-            "the highest value, lines are means over seeds."
+            f"{condition.label}: loss landscape by step of the training; everything is a mean over the seeds. On the "
+            "left the bands go from the lowest to the highest value, which the line follows."
         )
         parts.append(Figure(f"landscape-{condition.key}", caption, partial(landscape_chart, comparison, condition)))
     parts.append(
@@ -218,7 +219,7 @@ def _landscape_table(comparison: Comparison) -> Table:
 
 def _running(comparison: Comparison) -> Section | None:
     """How accuracy changes when BatchNorm's running averages are replaced by statistics estimated anew."""
-    rows, distances = [], []
+    rows = []
     for condition in comparison.conditions:
         for order in comparison.orders:
             running = comparison.values(condition, order)
@@ -227,7 +228,7 @@ def _running(comparison: Comparison) -> Section | None:
                 continue
             means = [quantities.mean([values[seed] for seed in precise]) for values in (running, precise)]
             found = [d for record in comparison.of(condition, order) for d in _distances(record)]
-            distances = [f"{np.mean([d[key] for d in found]):.3f}" for key in ("mean", "variance")] if found else []
+            distances = [f"{np.mean([d[key] for d in found]):.3f}" if found else "n/a" for key in ("mean", "variance")]
             name = f"{condition.label}, {order}"
             rows.append((name, *(f"{mean:.2f}" for mean in means), signed(means[1] - means[0]), *distances))
     if not rows:
@@ -274,7 +275,7 @@ def _distances(record: RunRecord) -> list[dict[str, float]]:
 
 def _shown(comparison: Comparison) -> list[Condition]:
     ended = [c for c in comparison.conditions if any(comparison.of(c, order) for order in comparison.orders)]
-    return ended[:MOST_CONDITIONS]
+    return ended[:MOST_CONDITIONS_IN_DETAIL]
 
 
 def _mean_over_seeds(recorded: list[dict[str, Array]], key: str) -> tuple[Array, Array]:

@@ -36,5 +36,5 @@ def left_open(pair: PairedComparison) -> str:
     farthest = max(map(abs, pair.interval))
     text = f"The interval leaves differences of up to {farthest:.2f} points open."
     if pair.interval_excludes_zero and not pair.called:
-        text += " It excludes 0, but the test does not reach p < .05; both are needed, and more seeds would decide."
+        text += " It excludes 0, but the test does not reach p < .05; both are needed, and more seeds may decide."
     return text

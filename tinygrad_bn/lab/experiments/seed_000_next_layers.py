@@ -155,6 +155,7 @@ def _exactly(difference: float) -> str:
 
 NEXT_LAYERS = Measurement(
     name="next-layers",
+    heading="What the next layers make of it",
     measure=measure_next_layers,
     present=present_next_layers,
     parameters={"seed": 2, "gammas": [1.0, 0.5, 0.0, -1.0], "beta": 0.3},

@@ -338,6 +338,7 @@ def population(size: str) -> Measurement:
     images = {"small": 100, "paper": 1000}[size]
     return Measurement(
         name="population",
+        heading="The small difference, derived",
         measure=measure_population,
         present=present_population,
         parameters={"seed": 1, "images": images, "means": [-1.0, 0.0, 1.0]},

@@ -281,7 +281,11 @@ def parts(size: str) -> Sequence[Measurement | Training]:
     )
     return (
         Measurement(
-            name="walk", measure=walk, present=present_walk, parameters={"seed": 10, "size": 5, "others": 10_000}
+            name="walk",
+            heading="One image, number by number",
+            measure=walk,
+            present=present_walk,
+            parameters={"seed": 10, "size": 5, "others": 10_000},
         ),
         population(size),
         NEXT_LAYERS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 
-from ...nn import parse_order
+from ...nn import canonical_order, parse_order
 from ..arms import settings_of
 from ..comparison import Comparison, Tuning
 from ..config import Condition, shown
@@ -26,9 +26,24 @@ def question(comparison: Comparison) -> Markup:
     text = (
         f"{config.model} trained on {config.dataset} with {_listed(config.activations)}, "
         f"in {_listed(config.orders)} order, {plural(len(config.seeds), 'seed')} each. "
-        "Runs with the same seed have the same initial weights and see the same batches; only the order differs."
+        f"Runs with the same seed have the same initial weights and see the same batches; {_what_differs(comparison)}."
     )
     return join(element("p", text, class_="lead"), legend(comparison))
+
+
+def _what_differs(comparison: Comparison) -> str:
+    if comparison.config.tune:
+        return "each order has the hyperparameters that were chosen for it"
+    complete = all(
+        sorted(canonical_order(part).split("-")) == ["act", "norm", "weight"] for part in _blocks(comparison)
+    )
+    return "only the order differs" if complete else "what differs is said at each word"
+
+
+def _blocks(comparison: Comparison) -> list[str]:
+    """The words for the orders of all blocks; "no-norm", which is not complete, for what sets more than an order."""
+    words = [word if settings_of(word) == {"order": word} else "no-norm" for word in comparison.orders]
+    return [block for word in words for block in word.split("+")]
 
 
 def legend(comparison: Comparison) -> Markup:
@@ -55,7 +70,8 @@ def answers(comparison: Comparison, charts: Charts) -> Markup:
             "div",
             element(
                 "p",
-                f"{plural(len(failed), 'run')} of {len(comparison.records)} without a result; "
+                f"{plural(len(failed), 'run')} of {len(comparison.tuning_records) + len(comparison.records)} without a "
+                "result; "
                 "the answers use the others.",
             ),
             element("ul", *lines),
@@ -72,8 +88,9 @@ def tuning(comparison: Comparison) -> Markup | None:
     if not comparison.tunings:
         return None
     text = (
-        "Mean accuracy (%) on held-out training images, over the tuning seeds; the highest of a row was chosen. A "
-        "choice at the edge of the grid may mean that the grid ends too early."
+        "Mean accuracy (%) on held-out training images, over the tuning seeds; the highest of a row was chosen, "
+        "among those with a result for every seed. A choice at the edge of the grid may mean that the grid ends too "
+        "early."
     )
     return scroll(table_markup(_tuning_table(comparison.tunings), text), "Table, tuning")
 
@@ -84,7 +101,8 @@ def _tuning_table(tunings: list[Tuning]) -> Table:
     body = []
     for tuning in tunings:
         means = [f"{sum(found.values()) / len(found):.2f}" if found else "n/a" for found in tuning.accuracies]
-        chosen = "not yet" if tuning.chosen is None else names[tuning.chosen]
+        nothing = "none: no candidate has all results" if tuning.is_over else "not yet"
+        chosen = nothing if tuning.chosen is None else names[tuning.chosen]
         body.append((f"{tuning.condition.label}, {tuning.order}", *means, chosen))
     return Table(("", *names, "chosen"), tuple(body), ())
 
@@ -169,24 +187,20 @@ def graphs(comparison: Comparison) -> Markup:
             )
     if not parts:
         return element("p", "No graph was drawn: install the extra ", element("code", "viz"), " or the program dot.")
-    introduction = "Only the place of BatchNorm differs: the same operations, and the same initial weights."
+    introduction = "Runs of one seed start from the same weights; compare where BatchNorm stands, if it is there."
     return join(element("p", introduction), *parts)
 
 
 def _answer(condition: Condition, pair: PairedComparison, sentence: str) -> Markup:
-    # A line may be broken before the minus, not inside an order's name.
-    what = element("small", "points, ", _whole(pair.second), " ", _whole(f"− {pair.first}"))
-    numbers = [] if pair.interval is None else [interval_text(pair.interval)]
+    details = [f"points, {pair.second} − {pair.first}"]
+    if pair.interval is not None:
+        details.append(interval_text(pair.interval))
     if pair.p_value is not None:
-        numbers.append(f"p = {p_text(pair.p_value)}".replace("= <", "<"))
-    lines = [what, *(element("small", _whole(text)) for text in numbers)]
+        details.append(f"p = {p_text(pair.p_value)}".replace("= <", "<"))
+    lines = (element("small", detail) for detail in details)
     number = element("div", signed(pair.mean_difference), *lines, class_="figure-of-merit")
     left = element("div", element("h3", condition.label), number)
     return element("li", left, element("p", sentence), class_="answer called" if pair.called else "answer")
-
-
-def _whole(text: str) -> Markup:
-    return element("span", text, class_="nowrap")
 
 
 def _per_condition(comparison: Comparison, charts: Charts, kind: str) -> Markup:

@@ -11,6 +11,8 @@ from ..quantities import QUANTITIES, Quantity
 from .markup import Markup, element, join
 from .parts import caption_markup, scroll
 
+TUNING = " Accuracy and loss of the stage “tuning” are those of held-out training images, not of the test set."
+
 
 def runs_table(comparison: Comparison, key: str) -> Markup:
     """Every run of a comparison, tuning's too, with what was asked and what came out.
@@ -43,7 +45,7 @@ def runs_table(comparison: Comparison, key: str) -> Markup:
     )
     table = element(
         "table",
-        caption_markup("Every run. A click on a heading sorts."),
+        caption_markup("Every run. A click on a heading sorts." + (TUNING if comparison.config.tune else "")),
         element("thead", element("tr", *heading)),
         element("tbody", *rows),
         id=key,

@@ -39,6 +39,11 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 
+// What is folded away on the screen would be missing on paper.
+addEventListener("beforeprint", () => {
+  for (const details of document.querySelectorAll("details")) details.open = true;
+});
+
 for (const field of document.querySelectorAll("input.filter")) {
   const table = document.getElementById(field.dataset.table);
   const told = field.parentElement.querySelector("output");
