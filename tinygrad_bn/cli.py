@@ -21,7 +21,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     130: interrupted by Ctrl-C.
     """
     parser = _build_parser()
-    parsed = parser.parse_args(arguments)
+    parsed, unknown = parser.parse_known_args(arguments)
+    if unknown:  # argparse alone would point to the help of all commands, not to that of this one
+        command_line = f"tinygrad-bn {parsed.name}"
+        return _fail(f"{command_line}: unrecognized arguments: {' '.join(unknown)}; see {command_line} --help")
     command: Callable[[argparse.Namespace], int] = parsed.command
     try:
         return command(parsed)
@@ -75,6 +78,8 @@ def _experiment(arguments: argparse.Namespace) -> int:
 def _report(arguments: argparse.Namespace) -> int:
     from .lab.report.folders import report_contrast, report_folders
 
+    if arguments.compare and arguments.folders:
+        return _fail("tinygrad-bn report: expected folders, or --compare A B, got both; see tinygrad-bn report --help")
     if arguments.compare:
         text, path, unfinished = report_contrast(arguments.compare[0], arguments.compare[1], arguments.out)
     elif arguments.folders:

@@ -54,3 +54,19 @@ def test_unfinished_runs_are_not_paired(make_comparison: Make) -> None:
 def test_a_folder_without_a_config_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"config\.json"):
         Comparison(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("result.json", "{}"), ("result.json", '{"test_accuracy": "x"}'), ("result.json", "{"), ("env.json", "")],
+)
+def test_a_damaged_run_is_told_and_the_others_count(make_comparison: Make, name: str, content: str) -> None:
+    comparison = make_comparison()
+    folder = comparison.records[0].folder.path
+    (folder / name).write_text(content, encoding="utf-8")
+    (folder / "metrics.jsonl").write_bytes(b'{"bad\n\xff\n')
+    again = Comparison(comparison.root)
+    assert again.pairs("tanh")[0].seeds == (1, 2, 3, 4, 5)
+    [damaged] = again.unfinished
+    assert f"delete {folder} and run the same command" in damaged.failure
+    assert damaged.metrics == []

@@ -141,6 +141,8 @@ def test_runs_are_all_combinations_with_pairs_together() -> None:
         ({"epochs": True}, "epochs of type int"),
         ({"seeds": 3}, "seeds to be a list"),
         ({"width": "wide"}, "width of type int"),
+        ({"vary": {"depth": (1, 2)}}, "a model of any depth .*, got small_cnn"),
+        ({"optimizer": "adam", "tune": {"momentum": (0.5, 0.9)}}, "sgd, which has momentum"),
     ],
 )
 def test_bad_values_are_refused_with_a_sentence(fields: dict[str, Any], message: str) -> None:
@@ -162,3 +164,8 @@ def test_a_saved_config_must_fit_exactly(tmp_path: Path) -> None:
     path.write_text("{ half", encoding="utf-8")
     with pytest.raises(DataError, match="JSON in"):
         CompareConfig.load(path)
+
+
+def test_tuning_needs_a_choice() -> None:
+    with pytest.raises(ArgumentError, match="at least two candidates to tune"):
+        CompareConfig(tune={"learning_rate": (0.1,)})

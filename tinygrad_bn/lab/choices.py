@@ -13,6 +13,11 @@ def models() -> Sequence[str]:
     return list(nn.MODELS)
 
 
+def models_of_any_depth() -> Sequence[str]:
+    """Names of the networks whose depth is a setting."""
+    return list(nn.ANY_DEPTH)
+
+
 def datasets() -> Sequence[str]:
     """Names of the data sets."""
     return list(data.LOADERS)

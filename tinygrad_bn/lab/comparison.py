@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import unknown_choice
+from ..errors import DataError, unknown_choice
 from .config import CompareConfig, Condition, RunConfig, shown
 from .document import Figure
 from .quantities import ACCURACY, Quantity
@@ -46,8 +46,21 @@ class RunRecord:
 
     @property
     def is_done(self) -> bool:
-        """Whether there is a result."""
-        return self.folder.is_done
+        """Whether there is a result that can be read."""
+        return self.folder.is_done and not self.damage
+
+    @functools.cached_property
+    def damage(self) -> str:
+        """Why the files of a run that is done cannot be used, and what to do; "" when they can."""
+        try:
+            numbers = [self.result[name] for name in ("test_accuracy", "test_loss", "seconds")]
+            if not isinstance(self.environment, dict) or not isinstance(self.result["layers"], list):
+                raise TypeError("layers are no list")
+            if not all(isinstance(number, int | float | None) for number in numbers):
+                raise TypeError("numbers are no numbers")
+        except (DataError, KeyError, TypeError) as error:
+            return f"damaged ({type(error).__name__}: {error}); delete {self.folder.path} and run the same command"
+        return ""
 
     @functools.cached_property
     def result(self) -> dict[str, Any]:
@@ -74,6 +87,8 @@ class RunRecord:
         """Why there is no result, in one sentence; "" when there is one."""
         if self.is_done:
             return ""
+        if self.folder.is_done:
+            return self.damage
         error = self.folder.error()
         return f"{error['type']}: {error['message']}" if error else "not trained yet"
 

@@ -207,10 +207,24 @@ class CompareConfig(TrainingConfig):
         twice = sorted(set(self.vary) & set(self.tune))
         if twice:
             raise ArgumentError(explain("config", "a setting to be varied or tuned", f"{twice[0]} in both"))
+        self._check_effect()
+        if self.tune and len(self.candidates()) < 2:
+            raise ArgumentError(explain("config", "at least two candidates to tune", shown(self.tune)))
         if self.tune and set(self.seeds) & set(self.tuning_seeds):
             shared = ", ".join(map(str, sorted(set(self.seeds) & set(self.tuning_seeds))))
             expected = "tuning_seeds other than the comparison's seeds"
             raise ArgumentError(explain("config", expected, f"{shared} in both", "choose on other runs than you judge"))
+
+    def _check_effect(self) -> None:
+        """Refuse a grid whose values would all train the same network."""
+        grid = {**self.vary, **self.tune}
+        models, optimizers = grid.get("model", (self.model,)), grid.get("optimizer", (self.optimizer,))
+        if "depth" in grid and not set(models) & set(choices.models_of_any_depth()):
+            expected = f"a model of any depth ({', '.join(choices.models_of_any_depth())}) for a grid of depths"
+            raise ArgumentError(explain("config", expected, ", ".join(models)))
+        if "momentum" in grid and "sgd" not in optimizers:
+            expected = "sgd, which has momentum, for a grid of momentums"
+            raise ArgumentError(explain("config", expected, ", ".join(optimizers)))
 
     def conditions(self) -> list[Condition]:
         """Under what the orders are compared: every activation with every combination of varied settings."""

@@ -72,6 +72,8 @@ def train_all(
     root = Path(out) if out is not None else Path("runs") / f"compare-{config.fingerprint}"
     if root.exists() and not root.is_dir():
         raise ArgumentError(explain("compare", "out to be a folder", f"the file {root}"))
+    if (root / "experiment.json").exists():
+        raise ArgumentError(explain("compare", "a folder of a comparison, or a new one", f"an experiment in {root}"))
     root.mkdir(parents=True, exist_ok=True)
     write_json(root / "config.json", config.to_dict())
     comparison = Comparison(root)

@@ -8,7 +8,7 @@ import typing
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from .config import CompareConfig, Option, TrainingConfig, field_types, option_of, shown
+from .config import FIXED, CompareConfig, Option, TrainingConfig, field_types, option_of, shown
 
 #: Fields that take a number of seeds, or the seeds themselves.
 SEED_LISTS = ("seeds", "tuning_seeds")
@@ -96,13 +96,16 @@ def parse_words(text: str) -> tuple[str, ...]:
 def parse_setting(text: str) -> tuple[str, tuple[Any, ...]]:
     """`learning_rate=0.01,0.1` as the setting's name and its values, each of the setting's type.
 
-    >>> parse_setting("learning-rate=0.01,0.1")
+    A name that is a flag of the setting will do.
+
+    >>> parse_setting("lr=0.01,0.1")
     ('learning_rate', (0.01, 0.1))
     """
-    name, equals, values = text.partition("=")
-    name = name.strip().replace("-", "_")
-    types = field_types(TrainingConfig)
-    if not equals or name not in types:
+    given, equals, values = text.partition("=")
+    types = {name: kind for name, kind in field_types(TrainingConfig).items() if name not in FIXED}
+    names = {flag: name for name in types for flag in (name, *_flags(name, option_of(TrainingConfig, name)))}
+    name = names.get(given.strip(), names.get(f"--{given.strip()}", ""))
+    if not equals or not name:
         settings = ", ".join(types)
         raise argparse.ArgumentTypeError(f"expected SETTING=A,B,... with one of {settings}, got {text!r}")
     read = _reader(name, types[name])
@@ -122,6 +125,8 @@ class _Collect(argparse.Action):
 
     def __call__(self, parser: object, namespace: argparse.Namespace, values: Any, option: object = None) -> None:
         name, settings = values
+        if name in getattr(namespace, self.dest):
+            raise argparse.ArgumentError(self, f"expected each setting once, got {name} twice; give all values at once")
         setattr(namespace, self.dest, {**getattr(namespace, self.dest), name: settings})
 
 

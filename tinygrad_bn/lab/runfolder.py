@@ -17,6 +17,7 @@ lock                    empty; locked by the process that trains the run
 
 from __future__ import annotations
 
+import contextlib
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -177,11 +178,16 @@ class RunFolder:
             file.write(_line(content))
 
     def _lines(self, name: str) -> list[dict[str, Any]]:
+        """The objects of a file of lines; a line that is none, as a damaged disk leaves it, counts as not there."""
         try:
-            text = (self.path / name).read_text(encoding="utf-8")
+            text = (self.path / name).read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return []
-        return [json.loads(line) for line in text.split("\n")[:-1]]
+        found = []
+        for line in text.split("\n")[:-1]:
+            with contextlib.suppress(ValueError):
+                found.append(json.loads(line))
+        return [content for content in found if isinstance(content, dict)]
 
     def _write_arrays(self, name: str, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
         with atomic_writer(self.path / name) as file:
@@ -192,8 +198,8 @@ class RunFolder:
             with open(self.path / name, "rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return {name: arrays[name] for name in arrays.files}
         except (OSError, ValueError, zipfile.BadZipFile) as error:
-            expected = f"probe arrays in {self.path / name}"
-            raise DataError(explain("RunFolder", expected, str(error))) from error
+            expected, remedy = f"probe arrays in {self.path / name}", "delete that folder and run the same command"
+            raise DataError(explain("RunFolder", expected, str(error), remedy)) from error
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def executor_for(
     if cluster is None:
         number = default_jobs(device) if jobs is None else jobs
         return Processes(number, tensorboard) if number else InProcess(tensorboard)
-    if cluster != "local" and not re.fullmatch(r"(tcp|tls|ws|wss|ucx)://\S+", cluster):
+    if cluster != "local" and not re.fullmatch(r"(tcp|tls|ws|wss|ucx)://\S+:\d+", cluster):
         expected = '"local", or the address of a scheduler such as tcp://host:8786'
         raise ArgumentError(explain("cluster", expected, repr(cluster)))
     if jobs == 0:

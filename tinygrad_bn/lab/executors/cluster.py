@@ -99,9 +99,13 @@ class Cluster:
                 place: Any = stack.enter_context(_local_cluster(self.jobs or 1))
             else:
                 place = self.address
+            secured = distributed.Security().get_connection_args("client")["ssl_context"] is not None
+            if (self.address or "").startswith("tls://") and not secured:
+                remedy = "name certificates there: distributed.comm.tls"
+                raise ArgumentError(explain("cluster", "keys for tls:// in Dask's configuration", "none", remedy))
             try:
                 client = distributed.Client(place, timeout=CONNECT_SECONDS, set_as_default=False)
-            except OSError as error:  # TimeoutError is one
+            except (OSError, ValueError) as error:  # TimeoutError is an OSError; ValueError: no such kind of address
                 remedy = "start one with: dask scheduler"
                 got = f"no answer within {CONNECT_SECONDS} s ({error})"
                 raise ArgumentError(explain("cluster", f"a Dask scheduler at {place}", got, remedy)) from error

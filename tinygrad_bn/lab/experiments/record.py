@@ -143,6 +143,8 @@ def run_experiment(
     root = Path(out) if out is not None else Path("runs") / _folder_name(experiment, size, parts, overrides)
     if root.exists() and not root.is_dir():
         raise ArgumentError(explain("experiment", "out to be a folder", f"the file {root}"))
+    if (root / FILE).is_file() and read_json(root / FILE).get("name") != name:
+        raise ArgumentError(explain("experiment", f"a folder of {name}, or a new one", f"another experiment in {root}"))
     root.mkdir(parents=True, exist_ok=True)
     saved = {name: list(value) if isinstance(value, tuple) else value for name, value in overrides.items()}
     write_json(root / FILE, {"name": name, "size": size, "overrides": saved})

@@ -31,8 +31,9 @@ class Gini(NamedTuple):
 class StreamingGini:
     """Gini coefficient of the magnitudes, per channel and over all channels.
 
-    Bounds hold for the values as float32 numbers; a float64 value is rounded to one (and one beyond float32's range
-    becomes its largest), which moves the coefficient by at most 1.2e-7. Sums are those of integers, so but for rounding
+    Bounds hold for the values as float32 numbers. A float64 value is rounded to one, which moves the coefficient by at
+    most 1.2e-7 as long as the values lie in float32's normal range, 1.2e-38 to 3.4e38; a larger one becomes the
+    largest float32, and one below 7e-46 counts as zero. Sums are those of integers, so but for rounding
     in the last place the result does not depend on the batches. Values that are not finite are left out.
 
     The bounds: between bins every pair's difference is known in sum. Inside a bin of c values from a to b with mean m

@@ -26,8 +26,10 @@ def report_folders(folders: Sequence[Path], out: Path | None = None) -> tuple[st
 
     Raises:
         DataError: a folder holds neither a comparison nor an experiment.
-        ArgumentError: an experiment among several folders.
+        ArgumentError: an experiment among several folders, a folder twice, or `out` is no .html.
     """
+    _check_different(folders)
+    _check_page(out)
     experiments = [folder for folder in folders if (folder / EXPERIMENT_FILE).is_file()]
     if experiments and (len(folders) > 1 or out is not None):
         remedy = "name the folders of its trainings, which lie in it, or that folder alone without --out"
@@ -44,6 +46,8 @@ def report_folders(folders: Sequence[Path], out: Path | None = None) -> tuple[st
 
 def report_contrast(first: Path, second: Path, out: Path | None = None) -> tuple[str, Path, int]:
     """Write the page that holds two comparisons against each other; arguments and result as of `report_folders`."""
+    _check_different((first, second))
+    _check_page(out)
     comparisons = (Comparison(first), Comparison(second))
     contrast = Contrast(*comparisons)
     section = contrast.section()
@@ -52,3 +56,15 @@ def report_contrast(first: Path, second: Path, out: Path | None = None) -> tuple
     chapter = sections_chapter([section], path.parent)
     write_text(path, build_page(section.title, section.title, None, [chapter]))
     return str(contrast), path, sum(len(comparison.unfinished) for comparison in comparisons)
+
+
+def _check_different(folders: Sequence[Path]) -> None:
+    places = [folder.resolve() for folder in folders]
+    for folder, place in zip(folders, places, strict=True):
+        if places.count(place) > 1:
+            raise ArgumentError(explain("report", "folders that differ from each other", f"{folder} twice"))
+
+
+def _check_page(out: Path | None) -> None:
+    if out is not None and out.suffix not in (".html", ".htm"):
+        raise ArgumentError(explain("report", "a page with a name that ends in .html", str(out)))
