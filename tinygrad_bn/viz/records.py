@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
+from .observation import Observation
+
 Shape = tuple[int, ...]
 Attributes = tuple[tuple[str, str], ...]
 
@@ -35,6 +37,14 @@ class Role(StrEnum):
     def is_tensor(self) -> bool:
         """Whether it is a tensor rather than something that computes."""
         return self in _TENSORS
+
+
+class Flow(StrEnum):
+    """What an edge carries."""
+
+    VALUE = "value"
+    GRADIENT = "gradient"
+    KEPT = "kept"  #: a value of the forward pass that a derivative reads
 
 
 _TENSORS = (Role.INPUT, Role.CONSTANT, Role.PARAMETER, Role.BUFFER, Role.OUTPUT)
@@ -64,6 +74,11 @@ class NodeRecord:
         contents: of a closed module: its operations, in the order of the computation.
         parameter_count: of a closed module: trained numbers in it.
         module: the class of a module that consists of this operation alone.
+        flops: floating-point operations of the forward computation; of a closed module, their sum.
+        kept_bytes: memory that is kept for its derivative and for none before it; of a closed module, their sum.
+        derivative_of: id of the operation whose derivative it computes; None for what the forward pass computes.
+        repeat: how many alike follow each other here, this one among them.
+        observation: what was measured of it, if that was asked for.
     """
 
     id: int
@@ -77,6 +92,11 @@ class NodeRecord:
     contents: tuple[Content, ...] = ()
     parameter_count: int = 0
     module: str = ""
+    flops: int = 0
+    kept_bytes: int = 0
+    derivative_of: int | None = None
+    repeat: int = 1
+    observation: Observation | None = None
 
     @property
     def size(self) -> int:
@@ -92,6 +112,7 @@ class EdgeRecord:
         tail, head: ids of the nodes.
         argument: the name of the head's argument that it is, such as "weight".
         shape, dtype: of the tensor.
+        flow: what the tensor is.
     """
 
     tail: int
@@ -99,6 +120,7 @@ class EdgeRecord:
     argument: str
     shape: Shape
     dtype: str
+    flow: Flow = Flow.VALUE
 
 
 @dataclass(frozen=True)
@@ -112,6 +134,7 @@ class ClusterRecord:
         label: the module's class, or the opened operation's name; "" where it is not known.
         role: of the opened operation; MODULE for a module.
         attributes: of the opened operation.
+        repeat: how many alike follow each other here, this one among them.
     """
 
     id: int
@@ -120,6 +143,7 @@ class ClusterRecord:
     label: str
     role: Role = Role.MODULE
     attributes: Attributes = ()
+    repeat: int = 1
 
 
 @dataclass(frozen=True)

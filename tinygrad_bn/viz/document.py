@@ -1,0 +1,213 @@
+"""From records to the JSON that the interactive page reads and a `.json` file holds; see docs/graph-format.md."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .docking import docked
+from .equations import equation_of
+from .observation import Facts, Numbers, Observation
+from .operations import sign_of
+from .records import ClusterRecord, EdgeRecord, GraphRecord, NodeRecord, Role
+
+FORMAT = "tinygrad_bn.graph"
+VERSION = 1
+DIGITS = 4
+"""Significant digits of measured numbers."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over seeds and the ends of its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What was measured at one moment of a training.
+
+    Attributes:
+        name: of the moment, such as "epoch 3".
+        observations: by the node's key.
+        seeds: by the node's key and the statistic's name, such as "saturation".
+    """
+
+    name: str
+    observations: Mapping[str, Observation]
+    seeds: Mapping[str, Mapping[str, Interval]]
+
+
+def page_document(title: str, graphs: Sequence[dict[str, Any]], diff: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return the whole document of some graphs, as `graph_document` returns them, and of what differs between two."""
+    return {"format": FORMAT, "version": VERSION, "title": title, "graphs": list(graphs), "diff": diff}
+
+
+def graph_document(graph: GraphRecord, name: str, frames: Sequence[Frame] = ()) -> dict[str, Any]:
+    """Return one graph as JSON values.
+
+    Args:
+        graph: the records, unfolded, so that the page can open what it has closed.
+        name: what to call the graph beside others, such as "convention".
+        frames: what was recorded over a training; by default one frame of the nodes' own observations, if there are.
+    """
+    inside = docked(graph)
+    keys = node_keys(graph)
+    hidden = {node.id for nodes in inside.values() for node in nodes}
+    nodes = [node for node in graph.nodes if node.id not in hidden]
+    own = {keys[node.id]: node.observation for node in graph.nodes if node.observation is not None}
+    frames = frames or ([Frame("", own, {})] if own else [])
+    parameters = [node for node in graph.nodes if node.role is Role.PARAMETER]
+    return {
+        "name": name,
+        "title": graph.title,
+        "mode": graph.mode,
+        "root": graph.root,
+        "totals": {
+            "parameters": sum(node.size for node in parameters) + sum(node.parameter_count for node in graph.nodes),
+            "flops": sum(node.flops for node in graph.nodes),
+            "kept_bytes": sum(node.kept_bytes for node in graph.nodes),
+        },
+        "nodes": [_node(node, keys, inside.get(node.id, ())) for node in nodes],
+        "edges": [_edge(edge) for edge in graph.edges if edge.tail not in hidden],
+        "clusters": [_cluster(cluster) for cluster in graph.clusters],
+        "frames": [_frame(frame, graph, keys) for frame in frames],
+    }
+
+
+def node_keys(graph: GraphRecord) -> list[str]:
+    """Return a name for each node that is the same in every recording of the same model: path, label and number."""
+    seen: Counter[str] = Counter()
+    keys = []
+    for node in graph.nodes:
+        name = f"{dotted(node.path)}#{node.label}"
+        seen[name] += 1
+        keys.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+    return keys
+
+
+def dotted(path: str) -> str:
+    """Return a module's path without the outermost module, as `named_modules` writes it."""
+    return path.partition("/")[2].replace("/", ".")
+
+
+def _node(node: NodeRecord, keys: Sequence[str], stored: Iterable[NodeRecord]) -> dict[str, Any]:
+    return {
+        "id": node.id,
+        "key": keys[node.id],
+        "role": str(node.role),
+        "label": node.label,
+        "sign": sign_of(node.label),
+        "path": node.path,
+        "name": dotted(node.path),
+        "shape": list(node.shape),
+        "dtype": node.dtype,
+        "attributes": [list(pair) for pair in node.attributes],
+        "cluster": node.cluster,
+        "module": node.module,
+        "contents": [{"role": str(c.role), "label": c.label, "count": c.count} for c in node.contents],
+        "parameters": [
+            {
+                "key": keys[leaf.id],
+                "name": leaf.label,
+                "role": str(leaf.role),
+                "shape": list(leaf.shape),
+                "dtype": leaf.dtype,
+                "size": leaf.size,
+            }
+            for leaf in stored
+        ],
+        "parameter_count": node.parameter_count,
+        "flops": node.flops,
+        "kept_bytes": node.kept_bytes,
+        "derivative_of": node.derivative_of,
+        "repeat": node.repeat,
+        "equation": equation_of(node.label),
+    }
+
+
+def _edge(edge: EdgeRecord) -> dict[str, Any]:
+    return {
+        "tail": edge.tail,
+        "head": edge.head,
+        "argument": edge.argument,
+        "shape": list(edge.shape),
+        "dtype": edge.dtype,
+        "flow": str(edge.flow),
+    }
+
+
+def _cluster(cluster: ClusterRecord) -> dict[str, Any]:
+    return {
+        "id": cluster.id,
+        "parent": cluster.parent,
+        "path": cluster.path,
+        "name": dotted(cluster.path),
+        "label": cluster.label,
+        "role": str(cluster.role),
+        "attributes": [list(pair) for pair in cluster.attributes],
+        "repeat": cluster.repeat,
+        "equation": equation_of(cluster.label),
+    }
+
+
+def _frame(frame: Frame, graph: GraphRecord, keys: Sequence[str]) -> dict[str, Any]:
+    nodes = {}
+    for key, shape in ((keys[node.id], node.shape) for node in graph.nodes):
+        if key in frame.observations:
+            nodes[key] = _observation(frame.observations[key], shape)
+            nodes[key]["seeds"] = {
+                name: [number(interval.mean), number(interval.low), number(interval.high)]
+                for name, interval in frame.seeds.get(key, {}).items()
+            }
+    return {"name": frame.name, "nodes": nodes}
+
+
+def _observation(observation: Observation, shape: Sequence[int]) -> dict[str, Any]:
+    return {
+        "value": _facts(observation.value, shape),
+        "gradient": None if observation.gradient is None else _facts(observation.gradient, shape),
+        "seconds": number(observation.seconds),
+        "gradient_error": number(observation.gradient_error),
+    }
+
+
+def _facts(facts: Facts, shape: Sequence[int]) -> dict[str, Any]:
+    channels = facts.channels
+    return {
+        **{
+            name: number(getattr(facts, name))
+            for name in ("mean", "variance", "minimum", "maximum", "skewness", "saturation", "zeros", "norm")
+        },
+        "not_finite": facts.not_finite,
+        "histogram": {
+            "low": number(facts.histogram.low),
+            "high": number(facts.histogram.high),
+            "counts": list(facts.histogram.counts),
+        },
+        "channels": None
+        if channels is None
+        else {
+            name: numbers(getattr(channels, name))
+            for name in ("mean", "variance", "skewness", "saturation", "zeros", "norm")
+        },
+        "values": None if facts.values is None else {"shape": list(shape), "numbers": numbers(facts.values)},
+    }
+
+
+def numbers(values: Numbers) -> list[float | None]:
+    """Return numbers as `number` does."""
+    return [number(value) for value in values]
+
+
+def number(value: float | None) -> float | None:
+    """Return a number with `DIGITS` significant digits; None for what JSON has no number for."""
+    if value is None or not math.isfinite(value):
+        return None
+    return float(f"{value:.{DIGITS}g}")
