@@ -78,7 +78,8 @@ def apply(op: Op, *inputs: Any) -> Any:
     device = op.output_device or device
     if not isinstance(array, device.array_type):
         array = device.xp.asarray(array)  # NumPy returns scalars from reductions to zero dimensions
-    if not (recording or trace_mode.get()):
+    tracing = trace_mode.get()
+    if not (recording or tracing):
         return like.wrap(array, version=like.version if op.is_view else None, device=device)
     edges = tuple(edge_of(value) if isinstance(value, Value) else None for value in inputs)
     node = Node(op, edges, current_scope(), array, device)
@@ -87,7 +88,10 @@ def apply(op: Op, *inputs: Any) -> Any:
         _save(node, inputs, arrays, array, version)
     else:
         node.saved = tuple(None if isinstance(value, Value) else value for value in inputs)
-    return like.wrap(array, node=node, version=version, requires_grad=recording, device=device)
+    result = like.wrap(array, node=node, version=version, requires_grad=recording, device=device)
+    if callable(tracing):
+        tracing(result, arrays)
+    return result
 
 
 def _save(node: Node, inputs: Any, arrays: list[Any], array: Any, version: Version) -> None:

@@ -13,8 +13,11 @@ from ..errors import DTypeError, explain
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
+Watch = Callable[[Any, list[Any]], None]
+"""Called with the result of a traced operation and the arrays (or Python scalars) that it was computed from."""
+
 grad_mode: ContextVar[bool] = ContextVar("tinygrad_bn.grad_mode", default=True)
-trace_mode: ContextVar[bool] = ContextVar("tinygrad_bn.trace_mode", default=False)
+trace_mode: ContextVar[bool | Watch] = ContextVar("tinygrad_bn.trace_mode", default=False)
 _scope: ContextVar[str] = ContextVar("tinygrad_bn.scope", default="")
 
 
@@ -77,12 +80,15 @@ def is_grad_enabled() -> bool:
 
 
 @contextmanager
-def trace() -> Iterator[None]:
+def trace(watch: Watch | None = None) -> Iterator[None]:
     """Record every operation, whether or not a gradient can flow through it: for drawing and counting.
 
     Traced results carry a graph that keeps no values for a backward pass that needs none.
+
+    Args:
+        watch: called with each result and the arrays it was computed from, as soon as it is computed.
     """
-    token = trace_mode.set(True)
+    token = trace_mode.set(watch or True)
     try:
         yield
     finally:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from .docking import docked
+from .docking import STORED, docked
 from .equations import equation_of
 from .observation import Facts, Numbers, Observation
 from .operations import sign_of
@@ -19,29 +18,13 @@ VERSION = 1
 DIGITS = 4
 """Significant digits of measured numbers."""
 
+CHANNEL_DIGITS = 3
+"""The same of those of single channels, which are most of a document."""
 
-@dataclass(frozen=True)
-class Interval:
-    """A mean over seeds and the ends of its 95 % interval."""
-
-    mean: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Frame:
-    """What was measured at one moment of a training.
-
-    Attributes:
-        name: of the moment, such as "epoch 3".
-        observations: by the node's key.
-        seeds: by the node's key and the statistic's name, such as "saturation".
-    """
-
-    name: str
-    observations: Mapping[str, Observation]
-    seeds: Mapping[str, Mapping[str, Interval]]
+VALUE_CHANNELS = ("mean", "variance", "skewness", "saturation", "zeros")
+GRADIENT_CHANNELS = ("norm",)
+STORED_CHANNELS = ("mean",)
+"""What is told of the channels of an operation's output, of a gradient, and of BatchNorm's parameters and buffers."""
 
 
 def page_document(title: str, graphs: Sequence[dict[str, Any]], diff: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -49,20 +32,19 @@ def page_document(title: str, graphs: Sequence[dict[str, Any]], diff: dict[str, 
     return {"format": FORMAT, "version": VERSION, "title": title, "graphs": list(graphs), "diff": diff}
 
 
-def graph_document(graph: GraphRecord, name: str, frames: Sequence[Frame] = ()) -> dict[str, Any]:
+def graph_document(graph: GraphRecord, name: str, frames: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
     """Return one graph as JSON values.
 
     Args:
         graph: the records, unfolded, so that the page can open what it has closed.
         name: what to call the graph beside others, such as "convention".
-        frames: what was recorded over a training; by default one frame of the nodes' own observations, if there are.
+        frames: what `frame_document` has returned over a training; by default that of the records themselves.
     """
     inside = docked(graph)
     keys = node_keys(graph)
     hidden = {node.id for nodes in inside.values() for node in nodes}
     nodes = [node for node in graph.nodes if node.id not in hidden]
-    own = {keys[node.id]: node.observation for node in graph.nodes if node.observation is not None}
-    frames = frames or ([Frame("", own, {})] if own else [])
+    own = [frame_document(graph, "")] if any(node.observation is not None for node in graph.nodes) else []
     parameters = [node for node in graph.nodes if node.role is Role.PARAMETER]
     return {
         "name": name,
@@ -77,7 +59,19 @@ def graph_document(graph: GraphRecord, name: str, frames: Sequence[Frame] = ()) 
         "nodes": [_node(node, keys, inside.get(node.id, ())) for node in nodes],
         "edges": [_edge(edge) for edge in graph.edges if edge.tail not in hidden],
         "clusters": [_cluster(cluster) for cluster in graph.clusters],
-        "frames": [_frame(frame, graph, keys) for frame in frames],
+        "frames": list(frames) or own,
+    }
+
+
+def frame_document(graph: GraphRecord, name: str) -> dict[str, Any]:
+    """Return what was observed of a graph's nodes at one moment as JSON values, by the nodes' keys."""
+    return {
+        "name": name,
+        "nodes": {
+            key: _observation(node.observation, node)
+            for key, node in zip(node_keys(graph), graph.nodes, strict=True)
+            if node.observation is not None
+        },
     }
 
 
@@ -86,7 +80,8 @@ def node_keys(graph: GraphRecord) -> list[str]:
     seen: Counter[str] = Counter()
     keys = []
     for node in graph.nodes:
-        name = f"{dotted(node.path)}#{node.label}"
+        sign = "" if node.derivative_of is None else "∂"
+        name = f"{dotted(node.path)}#{sign}{node.label}"
         seen[name] += 1
         keys.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
     return keys
@@ -157,29 +152,23 @@ def _cluster(cluster: ClusterRecord) -> dict[str, Any]:
     }
 
 
-def _frame(frame: Frame, graph: GraphRecord, keys: Sequence[str]) -> dict[str, Any]:
-    nodes = {}
-    for key, shape in ((keys[node.id], node.shape) for node in graph.nodes):
-        if key in frame.observations:
-            nodes[key] = _observation(frame.observations[key], shape)
-            nodes[key]["seeds"] = {
-                name: [number(interval.mean), number(interval.low), number(interval.high)]
-                for name, interval in frame.seeds.get(key, {}).items()
-            }
-    return {"name": frame.name, "nodes": nodes}
-
-
-def _observation(observation: Observation, shape: Sequence[int]) -> dict[str, Any]:
+def _observation(observation: Observation, node: NodeRecord) -> dict[str, Any]:
+    of_value: Sequence[str] = VALUE_CHANNELS
+    of_gradient: Sequence[str] = GRADIENT_CHANNELS
+    if node.role in STORED:
+        # The channels of a weight of several axes are not those that its reader shows.
+        of_value, of_gradient = (STORED_CHANNELS, GRADIENT_CHANNELS) if len(node.shape) == 1 else ((), ())
+    gradient = observation.gradient
     return {
-        "value": _facts(observation.value, shape),
-        "gradient": None if observation.gradient is None else _facts(observation.gradient, shape),
+        "value": _facts(observation.value, node.shape, of_value),
+        "gradient": None if gradient is None else _facts(gradient, node.shape, of_gradient),
         "seconds": number(observation.seconds),
         "gradient_error": number(observation.gradient_error),
     }
 
 
-def _facts(facts: Facts, shape: Sequence[int]) -> dict[str, Any]:
-    channels = facts.channels
+def _facts(facts: Facts, shape: Sequence[int], names: Sequence[str]) -> dict[str, Any]:
+    channels = facts.channels if names else None
     return {
         **{
             name: number(getattr(facts, name))
@@ -193,21 +182,19 @@ def _facts(facts: Facts, shape: Sequence[int]) -> dict[str, Any]:
         },
         "channels": None
         if channels is None
-        else {
-            name: numbers(getattr(channels, name))
-            for name in ("mean", "variance", "skewness", "saturation", "zeros", "norm")
-        },
+        else {name: numbers(getattr(channels, name), CHANNEL_DIGITS) for name in names},
         "values": None if facts.values is None else {"shape": list(shape), "numbers": numbers(facts.values)},
     }
 
 
-def numbers(values: Numbers) -> list[float | None]:
+def numbers(values: Numbers, digits: int = DIGITS) -> list[float | None]:
     """Return numbers as `number` does."""
-    return [number(value) for value in values]
+    return [number(value, digits) for value in values]
 
 
-def number(value: float | None) -> float | None:
-    """Return a number with `DIGITS` significant digits; None for what JSON has no number for."""
+def number(value: float | None, digits: int = DIGITS) -> float | None:
+    """Return a number with so many significant digits, whole ones as integers; None for what JSON has no number for."""
     if value is None or not math.isfinite(value):
         return None
-    return float(f"{value:.{DIGITS}g}")
+    rounded = float(f"{value:.{digits}g}")
+    return int(rounded) if rounded.is_integer() and abs(rounded) < 10**digits else rounded

@@ -6,12 +6,16 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ..autograd import no_grad, trace
+import numpy as np
+
+from ..autograd import enable_grad, trace
 from ..backend import default_generator
 from ..errors import DTypeError, explain
+from ..functional import cross_entropy
 from ..nn import Module, undisturbed
 from ..nn.undisturbed import example_inputs
 from ..tensor import Tensor
+from .observe import Observer
 from .operations import names_to_open
 from .records import GraphRecord, Role
 from .walk import Names, record_graph
@@ -20,19 +24,31 @@ Model = Module | Callable[..., Any]
 Input = Tensor | tuple[Any, ...] | list[Any]
 
 
-def record_tensor(tensor: Tensor, *, expand: Iterable[str] | str = (), title: str | None = None) -> GraphRecord:
+def record_tensor(
+    tensor: Tensor, *, expand: Iterable[str] | str = (), title: str | None = None, backward: bool = False
+) -> GraphRecord:
     """Record the graph that a tensor was computed from; `backward` may already have used it up.
 
     Args:
         tensor: the result.
         expand: names of fused operations to open into what they consist of, such as "batch_norm".
         title: what to call the drawing; by default the tensor's name.
+        backward: also record the derivatives that `tensor.backward()` computes.
     """
-    return record_graph([tensor], title or tensor.name or "autograd graph", Names(), names_to_open(expand))
+    named = title or tensor.name or "autograd graph"
+    return record_graph([tensor], named, Names(), names_to_open(expand), backward=backward)
 
 
 def record_model(
-    model: Model, input: Input, *, expand: Iterable[str] | str = (), title: str | None = None
+    model: Model,
+    input: Input,
+    *,
+    expand: Iterable[str] | str = (),
+    title: str | None = None,
+    target: Any = None,
+    backward: bool = False,
+    observe: bool = False,
+    checks: bool = True,
 ) -> GraphRecord:
     """Record what a model computes from an input, in the mode it is in; afterwards it is as it was before.
 
@@ -41,6 +57,11 @@ def record_model(
         input: a Tensor, a tuple of them, or the shape of one, such as (1, 3, 32, 32).
         expand: names of fused operations to open into what they consist of, such as "batch_norm".
         title: what to call the drawing; by default the model's class.
+        target: labels, shape (N,): the drawing then ends in the cross-entropy of the model's result.
+        backward: also record the derivatives that a backward pass from the result computes.
+        observe: also measure what was computed: statistics and gradients. Gradients are those of the result if it is
+            one number, otherwise of the result along a random direction.
+        checks: when observing, also time each operation and check its derivative.
 
     Raises:
         ArgumentError: an unknown operation shall be opened.
@@ -48,16 +69,48 @@ def record_model(
     """
     opened = names_to_open(expand)
     inputs = example_inputs("draw", model, input)
+    given = input if isinstance(input, tuple | list) else [input]
     for number, argument in enumerate(inputs):
         if isinstance(argument, Tensor):
+            if len(given) == len(inputs) and isinstance(given[number], Tensor) and given[number].requires_grad:
+                argument.requires_grad_()
             argument.name = argument.name or ("input" if len(inputs) == 1 else f"input {number}")
-    with _as_it_is(model), no_grad(), trace():
-        results = _tensors_in(model(*inputs))
-    if not results:
-        raise DTypeError(explain("draw", "a model that returns a Tensor", "one that returns none"))
+    observer = Observer(checks) if observe else None
+    with _as_it_is(model), enable_grad():
+        with trace(None if observer is None else observer.watch):
+            results = _tensors_in(model(*inputs))
+            if not results:
+                raise DTypeError(explain("draw", "a model that returns a Tensor", "one that returns none"))
+            if target is not None:
+                results = [cross_entropy(results[0], target)]
+                results[0].name = "loss"
+        if observer is not None:
+            _run_backward(observer, results)
     names = _names(model, inputs)
     root = model._scope_name if isinstance(model, Module) else ""
-    return record_graph(results, title or _title(model), names, opened, _mode(model), root)
+    return record_graph(
+        results,
+        title or _title(model),
+        names,
+        opened,
+        _mode(model),
+        root,
+        observer=observer,
+        backward=backward,
+    )
+
+
+def _run_backward(observer: Observer, results: list[Tensor]) -> None:
+    ends = [result for result in results if result.requires_grad]
+    random = np.random.default_rng(0)
+    starts = [
+        None
+        if result.size == 1
+        else result.wrap(result.device.from_host(random.standard_normal(result.shape).astype(result.dtype)))
+        for result in ends
+    ]
+    if ends:
+        observer.run_backward(ends, starts)
 
 
 @contextmanager

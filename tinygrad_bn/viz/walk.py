@@ -6,10 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..autograd import FusedOp, Leaf, Node, Op, no_grad, trace
+from ..autograd import FusedOp, Leaf, Node, Op, Saved, enable_grad, grad, trace
 from ..nn import Module
 from ..tensor import Tensor
 from . import operations
+from .backward import Computed, add_backward
+from .observe import Observer
 from .records import Attributes, ClusterRecord, EdgeRecord, GraphRecord, NodeRecord, Role
 
 Source = Node | Leaf
@@ -31,7 +33,15 @@ class Names:
 
 
 def record_graph(
-    results: Sequence[Tensor], title: str, names: Names, opened: Iterable[str], mode: str = "", root: str = ""
+    results: Sequence[Tensor],
+    title: str,
+    names: Names,
+    opened: Iterable[str],
+    mode: str = "",
+    root: str = "",
+    *,
+    observer: Observer | None = None,
+    backward: bool = False,
 ) -> GraphRecord:
     """Record everything that some tensors were computed from.
 
@@ -40,8 +50,10 @@ def record_graph(
         title, mode, root: as in the record.
         names: names of leaves and modules, as far as they are known.
         opened: names of the fused operations to be replaced by the operations that they consist of.
+        observer: has watched the computation and its backward pass; every node gets its observation.
+        backward: also record the derivatives that a backward pass from the results computes.
     """
-    builder = _Builder(names, frozenset(opened))
+    builder = _Builder(names, frozenset(opened), observer)
     sources = [_source_of(result) for result in results]
     for node in _reachable(sources):
         builder.add_operation(node, node.scope, tuple(node.scope.split("/")) if node.scope else ())
@@ -49,6 +61,8 @@ def record_graph(
         name = result.name if isinstance(source, Node) else None
         label = name or ("output" if len(results) == 1 else f"output {number}")
         builder.add_output(source, label)
+    if backward:
+        add_backward(builder.nodes, builder.edges, builder.computed)
     return GraphRecord(title, mode, root, tuple(builder.nodes), tuple(builder.edges), tuple(builder.clusters))
 
 
@@ -77,13 +91,16 @@ _STATISTICS = {"mean": "running_mean", "variance": "running_var"}
 class _Builder:
     """Collects records; ids are positions in the lists."""
 
-    def __init__(self, names: Names, opened: frozenset[str]) -> None:
+    def __init__(self, names: Names, opened: frozenset[str], observer: Observer | None) -> None:
         self.names = names
         self.opened = opened
+        self.observer = observer
         self.nodes: list[NodeRecord] = []
         self.edges: list[EdgeRecord] = []
         self.clusters: list[ClusterRecord] = []
+        self.computed: list[Computed] = []
         self._ids: dict[Source, int] = {}
+        self._kept: set[int] = set()
         self._open_clusters: list[tuple[str, int]] = []
 
     def add_operation(self, node: Node, scope: str, place: Place) -> None:
@@ -98,23 +115,59 @@ class _Builder:
         attributes = (*operations.attributes_of(op), *numbers, *self._momentum(op, scope))
         identifier = self._add(node, operations.role_of(op), operations.label_of(op), scope, cluster, attributes)
         self.edges += [EdgeRecord(tail, identifier, a, e.shape, str(e.dtype)) for tail, a, e in inputs]
+        ids = [None if edge is None else self._ids[edge] for edge in node.edges]
+        self.computed.append(Computed(node, identifier, ids))
 
     def add_output(self, source: Source, label: str) -> None:
         """Add an end of the graph."""
         self._enter(())
         tail = self._id_of(source, "", "", None)
-        self.nodes.append(NodeRecord(len(self.nodes), Role.OUTPUT, label, "", source.shape, str(source.dtype)))
+        observation = self.nodes[tail].observation
+        self.nodes.append(
+            NodeRecord(
+                len(self.nodes), Role.OUTPUT, label, "", source.shape, str(source.dtype), observation=observation
+            )
+        )
         self.edges.append(EdgeRecord(tail, len(self.nodes) - 1, "", source.shape, str(source.dtype)))
 
     def _add(
         self, source: Source, role: Role, label: str, name: str, cluster: int | None, attributes: Attributes = ()
     ) -> int:
         identifier = len(self.nodes)
+        flops = kept_bytes = 0
+        if isinstance(source, Node):
+            shapes = [() if edge is None else edge.shape for edge in source.edges]
+            flops, kept_bytes = source.op.flops(shapes, source.shape), self._kept_bytes(source)
         self.nodes.append(
-            NodeRecord(identifier, role, label, name, source.shape, str(source.dtype), attributes, cluster)
+            NodeRecord(
+                identifier,
+                role,
+                label,
+                name,
+                source.shape,
+                str(source.dtype),
+                attributes,
+                cluster,
+                flops=flops,
+                kept_bytes=kept_bytes,
+                observation=self.observer.observe(source) if self.observer is not None else None,
+            )
         )
         self._ids[source] = identifier
         return identifier
+
+    def _kept_bytes(self, node: Node) -> int:
+        """Return the memory that a node's derivative needs and none before it; what was given counts for nobody."""
+        kept = node.op.kept if isinstance(node.op.kept, tuple) else (node.op.kept,)
+        computed = (
+            s.array for s in (*node.saved, node.output) if isinstance(s, Saved) and not isinstance(s.edge, Leaf)
+        )
+        total = 0
+        for array in (*computed, *kept):
+            if hasattr(array, "nbytes") and id(_owner(array)) not in self._kept:
+                self._kept.add(id(_owner(array)))
+                total += int(array.nbytes)
+        return total
 
     def _inputs(self, node: Node, cluster: int | None) -> list[tuple[int, str, Source]]:
         """Return the id and the name of each input; a leaf is added when it is first read."""
@@ -172,28 +225,59 @@ class _Builder:
         attributes = (*operations.attributes_of(op), *self._momentum(op, scope))
         role, label = operations.role_of(op), operations.label_of(op)
         self._open(key, ClusterRecord(len(self.clusters), parent, scope, label, role, attributes))
-        inputs = [None if edge is None else _stand_in(edge, node.device) for edge in node.edges]
-        with no_grad(), trace():
-            result = _source_of(op.expand(*inputs))
+        inputs = [self._stand_in(node, position) for position in range(len(node.edges))]
+        expanded = self._computed_again(node, op, inputs)
+        result = _source_of(expanded)
         for edge, stand_in in zip(node.edges, inputs, strict=True):
             if edge is not None and stand_in is not None:
-                self._ids[_source_of(stand_in)] = self._ids[edge]
+                for source in (stand_in, *stand_in.detached):
+                    self._ids[_source_of(source)] = self._ids[edge]
         for inner in _reachable([result]):
             self.add_operation(inner, scope, (*place, key))
         self._ids[node] = self._ids[result]
 
+    def _computed_again(self, node: Node, op: FusedOp, inputs: Sequence[_StandIn | None]) -> Tensor:
+        """Return what an opened operation computes, with the graph of its expansion; gradients flow through it too."""
+        observer = self.observer
+        with enable_grad(), trace(None if observer is None else observer.watch):
+            result: Tensor = op.expand(*inputs)
+        gradient = None if observer is None else observer.gradient_of(node)
+        needed = [value for value in inputs if value is not None and value.requires_grad]
+        if gradient is not None and needed:
+            grad(result, needed, result.wrap(gradient), retain_graph=True, allow_unused=True)
+        return result
+
+    def _stand_in(self, node: Node, position: int) -> _StandIn | None:
+        """Return a tensor in the place of an operation's input: with its values if they are known, else with zeros."""
+        edge = node.edges[position]
+        if edge is None:
+            return None
+        value = None if self.observer is None else self.observer.value_of(edge)
+        if value is None:
+            value = node.device.xp.zeros(edge.shape, dtype=edge.dtype)
+        return _StandIn(value, device=node.device, requires_grad=bool(node.op.needs) and node.op.needs[position])
+
 
 class _StandIn(Tensor):
-    """An input of an opened operation. It stays itself when it is detached, so that the drawing shows its use."""
+    """An input of an opened operation. It knows what was detached from it, so that the drawing shows its use."""
 
-    __slots__ = ()
+    __slots__ = ("detached",)
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.detached: list[Tensor] = []
 
     def detach(self) -> Tensor:
-        return self
+        result = super().detach()
+        self.detached.append(result)
+        return result
 
 
-def _stand_in(edge: Source, device: Any) -> _StandIn:
-    return _StandIn(device.xp.zeros(edge.shape, dtype=edge.dtype))
+def _owner(array: Any) -> Any:
+    """Return the array whose memory a view looks at."""
+    while isinstance(getattr(array, "base", None), type(array)):
+        array = array.base
+    return array
 
 
 def _guess(leaf: Leaf, argument: str, op_name: str) -> tuple[Role, str]:
