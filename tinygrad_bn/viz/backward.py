@@ -53,7 +53,7 @@ def add_backward(nodes: list[NodeRecord], edges: list[EdgeRecord], computed: Seq
         derivative = _append(nodes, nodes[item.id])
         edges.append(_edge(tail.tail, derivative, nodes[item.id], tail.argument, Flow.GRADIENT))
         names = operations.argument_names(item.node.op, len(item.inputs))
-        for position in item.node.op.retained_inputs():
+        for position in sorted(item.node.op.retained_inputs()):
             source = item.inputs[position]
             if source is not None:
                 edges.append(_edge(source, derivative, nodes[source], names[position], Flow.KEPT))

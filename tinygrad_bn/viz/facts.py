@@ -17,6 +17,7 @@ BINS = 32
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
+@np.errstate(all="ignore")
 def facts_of(array: Array, channel_axis: int) -> Facts:
     """Return the statistics of a tensor, computed in float64.
 
@@ -28,7 +29,8 @@ def facts_of(array: Array, channel_axis: int) -> Facts:
     """
     values = np.asarray(array, dtype=np.float64)
     axis = min(channel_axis, values.ndim - 1)
-    rows = np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1) if values.ndim else values.reshape(1, 1)
+    count = values.shape[axis] if values.ndim else 1
+    rows = (np.moveaxis(values, axis, 0) if values.ndim else values).reshape(count, values.size // max(count, 1))
     channels = _channels(rows)
     finite = rows[np.isfinite(rows)]
     magnitudes = np.abs(finite)
@@ -54,21 +56,19 @@ def _channels(rows: Array) -> Channels:
     """Return the statistics of each row."""
     finite = np.isfinite(rows)
     count = finite.sum(axis=1)
-    with np.errstate(all="ignore"):
-        clean = np.where(finite, rows, 0.0)
-        mean = clean.sum(axis=1) / count
-        deviation = np.where(finite, clean - mean[:, None], 0.0)
-        square = np.square(deviation)
-        variance = square.sum(axis=1) / count
-        third = (square * deviation).sum(axis=1) / count
-        spread = np.sqrt(np.maximum(square.max(axis=1, initial=0.0), 0.0))
-        constant = spread <= 1e-12 * np.abs(mean)
-        skewness = np.where(constant, np.nan, third / variance**1.5 * np.sqrt(count * (count - 1.0)) / (count - 2.0))
-        magnitudes = np.abs(clean)
-        largest = magnitudes.max(axis=1, initial=0.0)
-        saturation = magnitudes.sum(axis=1) / (count * largest)
-        zeros = np.count_nonzero(finite & (rows == 0.0), axis=1) / count
-        norm = np.sqrt(np.square(clean).sum(axis=1))
+    clean = np.where(finite, rows, 0.0)
+    mean = clean.sum(axis=1) / count
+    deviation = np.where(finite, clean - mean[:, None], 0.0)
+    square = np.square(deviation)
+    variance = square.sum(axis=1) / count
+    third = (square * deviation).sum(axis=1) / count
+    constant = np.sqrt(square.max(axis=1, initial=0.0)) <= 1e-12 * np.abs(mean)
+    skewness = np.where(constant, np.nan, third / variance**1.5 * np.sqrt(count * (count - 1.0)) / (count - 2.0))
+    magnitudes = np.abs(clean)
+    largest = magnitudes.max(axis=1, initial=0.0)
+    saturation = magnitudes.sum(axis=1) / (count * largest)
+    zeros = np.count_nonzero(finite & (rows == 0.0), axis=1) / count
+    norm = np.sqrt(np.square(clean).sum(axis=1))
     return Channels(*map(_numbers, (mean, variance, skewness, saturation, zeros, norm)))
 
 
