@@ -7,13 +7,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..checks import as_index
-from ..errors import ArgumentError, DTypeError, explain, unknown_choice
+from ..errors import ArgumentError, DTypeError, explain
 from ..nn import Module
 from ..tensor import Tensor
-from .dot import DIRECTIONS, PARAMETERS, View, body, graph_attributes
+from .dot import body, graph_attributes
 from .drawing import Drawing
 from .fold import fold
+from .records import GraphRecord
 from .trace import Input, Model, record_model, record_tensor
+from .view import View
 
 
 def draw(
@@ -26,7 +28,14 @@ def draw(
     parameters: str = "inside",
     show_shapes: bool = True,
     show_attributes: bool = True,
+    show_costs: bool = False,
+    show_values: bool = False,
+    colour_by: str = "role",
+    theme: str = "light",
     legend: bool = True,
+    backward: bool = False,
+    observe: bool = False,
+    target: Any = None,
     name: str | None = None,
 ) -> Drawing:
     """Draw the graph that a tensor was computed from, or what a model computes from an input.
@@ -60,13 +69,21 @@ def draw(
     >>> [node.label for node in drawing.record.nodes]
     ['x', 'mul', 'sum', 'output']
     """
-    view = View(direction, parameters, show_shapes, show_attributes, legend)
-    for what, value, valid in (("direction", direction, DIRECTIONS), ("parameters", parameters, PARAMETERS)):
-        if value not in valid:
-            raise unknown_choice("draw", what, value, valid)
+    view = View(
+        direction,
+        parameters,
+        shapes=show_shapes,
+        attributes=show_attributes,
+        costs=show_costs,
+        values=show_values,
+        legend=legend,
+        theme=theme,
+        colour_by=colour_by,
+    )
     if depth is not None:
         depth = as_index("draw", "depth", depth, minimum=0)
-    graph = fold(_record(tensor_or_model, input, expand, name), depth)
+    recorded = _record(tensor_or_model, input, target, observe, expand=expand, title=name, backward=backward)
+    graph = fold(recorded, depth)
     attributes = graph_attributes(graph, view)
     drawing = Drawing(
         # Also the default file name, so neither may hold anything that means something to DOT or to a file system.
@@ -80,15 +97,17 @@ def draw(
     return drawing
 
 
-def _record(subject: Any, input: Any, expand: Iterable[str] | str, title: str | None) -> Any:
+def _record(subject: Any, input: Any, target: Any, observe: bool, **settings: Any) -> GraphRecord:
     if isinstance(subject, Tensor):
-        if input is not None:
-            raise ArgumentError(explain("draw", "no input beside a tensor", "one", "its graph is already there"))
-        return record_tensor(subject, expand=expand, title=title)
+        for what, value in (("input", input), ("target", target), ("observe", observe or None)):
+            if value is not None:
+                remedy = "its graph is already there; draw the model to observe it"
+                raise ArgumentError(explain("draw", f"no {what} beside a tensor", "one", remedy))
+        return record_tensor(subject, **settings)
     if isinstance(subject, type) or not (isinstance(subject, Module) or callable(subject)):
         raise DTypeError(explain("draw", "a Tensor, a Module or a function of Tensors", repr(subject)[:80]))
     if input is None:
         raise ArgumentError(
             explain("draw", "an input for the model", "none", "give a Tensor or a shape: draw(model, (1, 3, 32, 32))")
         )
-    return record_model(subject, input, expand=expand, title=title)
+    return record_model(subject, input, target=target, observe=observe, **settings)

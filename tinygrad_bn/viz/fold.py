@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Container, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from .records import ClusterRecord, Content, EdgeRecord, GraphRecord, NodeRecord, Role
+from .records import ClusterRecord, Content, EdgeRecord, Flow, GraphRecord, NodeRecord, Role
 
 MOST_CONTENTS = 8
 """Operations of a closed module that are shown one by one; more are counted by kind."""
@@ -23,14 +23,28 @@ def fold(graph: GraphRecord, depth: int | None) -> GraphRecord:
     return _without_boxes_of_one(graph if depth is None else _closed(graph, depth))
 
 
+@dataclass(frozen=True)
+class _Group:
+    """What becomes one node: a closed module, or its derivative."""
+
+    cluster: int
+    derivative: bool
+
+
+Owners = list[_Group | None]
+"""For each node, the group that it becomes part of; None where it stays itself."""
+
+
 def _closed(graph: GraphRecord, depth: int) -> GraphRecord:
     closed = _closed_clusters(graph, depth)
-    owner = [None if node.cluster is None else closed[node.cluster] for node in graph.nodes]
-    contents = _contents(graph, owner)
-    closed, owner = (
-        [group if group is not None and len(contents[group]) > 1 else None for group in groups]
-        for groups in (closed, owner)
-    )
+    contents = _contents(graph, closed)
+    closed = [cluster if cluster is not None and len(contents[cluster]) > 1 else None for cluster in closed]
+    owner = [
+        None
+        if node.cluster is None or (cluster := closed[node.cluster]) is None
+        else _Group(cluster, node.derivative_of is not None)
+        for node in graph.nodes
+    ]
     _take_in_tensors(graph, owner)
     return _merged(graph, owner, closed, contents)
 
@@ -47,7 +61,7 @@ def _closed_clusters(graph: GraphRecord, depth: int) -> list[int | None]:
     return closed
 
 
-def _contents(graph: GraphRecord, owner: Sequence[int | None]) -> dict[int, list[Content]]:
+def _contents(graph: GraphRecord, closed: Sequence[int | None]) -> dict[int, list[Content]]:
     """Return the operations of each closed cluster, in their order; an opened operation counts as one."""
     opened: list[int | None] = []  # for each cluster, the outermost opened operation that it is or lies in
     for cluster in graph.clusters:
@@ -55,9 +69,9 @@ def _contents(graph: GraphRecord, owner: Sequence[int | None]) -> dict[int, list
         opened.append(cluster.id if outer is None and cluster.role is not Role.MODULE else outer)
     contents: dict[int, list[Content]] = defaultdict(list)
     counted: set[int] = set()
-    for node, group in zip(graph.nodes, owner, strict=True):
-        whole = None if node.cluster is None else opened[node.cluster]
-        if group is None or node.role.is_tensor or whole in counted:
+    for node in graph.nodes:
+        group, whole = (None, None) if node.cluster is None else (closed[node.cluster], opened[node.cluster])
+        if group is None or node.role.is_tensor or node.derivative_of is not None or whole in counted:
             continue
         if whole is not None:
             counted.add(whole)
@@ -66,25 +80,25 @@ def _contents(graph: GraphRecord, owner: Sequence[int | None]) -> dict[int, list
     return contents
 
 
-def _take_in_tensors(graph: GraphRecord, owner: list[int | None]) -> None:
-    """Let a closed module own the parameters, buffers and constants that it alone reads."""
-    readers: dict[int, set[int | None]] = {}
+def _take_in_tensors(graph: GraphRecord, owner: Owners) -> None:
+    """Let a closed module own the parameters, buffers and constants that it alone reads, and their gradients."""
+    partners: dict[int, set[_Group | None]] = {}
     for edge in graph.edges:
-        readers.setdefault(edge.tail, set()).add(owner[edge.head])
+        if edge.flow is Flow.VALUE:
+            partners.setdefault(edge.tail, set()).add(owner[edge.head])
+        elif edge.flow is Flow.GRADIENT:
+            partners.setdefault(edge.head, set()).add(owner[edge.tail])
     for node in graph.nodes:
         if node.role in (Role.PARAMETER, Role.BUFFER, Role.CONSTANT):
-            groups = readers.get(node.id, set())
+            groups = partners.get(node.id, set())
             owner[node.id] = next(iter(groups)) if len(groups) == 1 else None
 
 
 def _merged(
-    graph: GraphRecord,
-    owner: Sequence[int | None],
-    closed: Sequence[int | None],
-    contents: dict[int, list[Content]],
+    graph: GraphRecord, owner: Owners, closed: Sequence[int | None], contents: dict[int, list[Content]]
 ) -> GraphRecord:
-    """Return the graph with each closed cluster as one node."""
-    members: dict[int, list[NodeRecord]] = {}
+    """Return the graph with each group as one node."""
+    members: dict[_Group, list[NodeRecord]] = {}
     for node, group in zip(graph.nodes, owner, strict=True):
         if group is not None:
             members.setdefault(group, []).append(node)
@@ -96,8 +110,12 @@ def _merged(
             nodes.append(replace(node, cluster=_open_around(graph, closed, node.cluster)))
         elif node is members[group][-1]:  # all that a module reads stands before its last operation
             new_ids.update((member.id, len(nodes)) for member in members[group])
-            nodes.append(_as_node(graph.clusters[group], members[group], contents[group]))
-    numbered = [replace(node, id=number) for number, node in enumerate(nodes)]
+            shown = () if group.derivative else contents[group.cluster]
+            nodes.append(_as_node(graph.clusters[group.cluster], members[group], shown))
+    numbered = [
+        replace(node, id=number, derivative_of=None if node.derivative_of is None else new_ids[node.derivative_of])
+        for number, node in enumerate(nodes)
+    ]
     edges = dict.fromkeys(
         replace(edge, tail=new_ids[edge.tail], head=new_ids[edge.head], argument=_argument(edge, owner))
         for edge in graph.edges
@@ -106,7 +124,7 @@ def _merged(
     return replace(graph, nodes=tuple(numbered), edges=tuple(edges))
 
 
-def _argument(edge: EdgeRecord, owner: Sequence[int | None]) -> str:
+def _argument(edge: EdgeRecord, owner: Owners) -> str:
     return edge.argument if owner[edge.head] is None else ""
 
 
@@ -121,7 +139,7 @@ def _as_node(cluster: ClusterRecord, members: Sequence[NodeRecord], contents: Se
     if len(contents) > MOST_CONTENTS:
         counts = Counter((content.role, content.label) for content in contents)
         contents = [Content(role, label, count) for (role, label), count in counts.items()]
-    last = members[-1]
+    last = next((node for node in reversed(members) if not node.role.is_tensor), members[-1])
     return NodeRecord(
         0,
         Role.MODULE,
@@ -131,14 +149,20 @@ def _as_node(cluster: ClusterRecord, members: Sequence[NodeRecord], contents: Se
         last.dtype,
         cluster=cluster.parent,
         contents=tuple(contents),
-        parameter_count=sum(node.size for node in members if node.role is Role.PARAMETER),
+        parameter_count=sum(
+            node.size for node in members if node.role is Role.PARAMETER and node.derivative_of is None
+        ),
+        flops=sum(node.flops for node in members),
+        kept_bytes=sum(node.kept_bytes for node in members),
+        derivative_of=last.derivative_of,
+        observation=last.observation,
     )
 
 
 def _without_boxes_of_one(graph: GraphRecord) -> GraphRecord:
     """Return the graph without clusters that hold one operation or one cluster, or the whole graph."""
     held: Counter[int | None] = Counter(cluster.parent for cluster in graph.clusters)
-    held.update(node.cluster for node in graph.nodes if not node.role.is_tensor)
+    held.update(node.cluster for node in graph.nodes if not node.role.is_tensor and node.derivative_of is None)
     kept: set[int] = set()
     for cluster in reversed(graph.clusters):  # innermost first, because an empty one does not count in its parent
         whole = cluster.parent is None and held[None] == 1

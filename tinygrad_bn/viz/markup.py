@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 
 LONGEST = 80
 """Characters of a name that are shown."""
@@ -42,3 +43,19 @@ def _shown(value: str) -> str:
     if value.isprintable():
         return value
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in value)
+
+
+def table(rows: Sequence[str], spacing: int = 0, padding: int = 1) -> str:
+    """Return a table without lines, of rows that hold cells."""
+    opening = f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="{spacing}" CELLPADDING="{padding}">'
+    return opening + "".join(f"<TR>{row}</TR>" for row in rows) + "</TABLE>"
+
+
+def cell(content: str, *, left: bool = False) -> str:
+    """Return a cell of a table, in the middle of its column or at its left."""
+    return f'<TD ALIGN="LEFT">{content}</TD>' if left else f"<TD>{content}</TD>"
+
+
+def attribute_list(attributes: dict[str, str]) -> str:
+    """Return attributes of a node or an edge; what is empty is left out."""
+    return " ".join(f"{name}={value}" for name, value in attributes.items() if value)

@@ -1,0 +1,93 @@
+"""The title of a drawing, what it says in numbers, and the legend."""
+
+from __future__ import annotations
+
+from .labels import SMALL, chip
+from .markup import cell, font, table
+from .records import Flow, Role
+from .scale import text_on
+from .scene import Scene, multiplicities
+from .style import MEANINGS
+from .units import bytes_text, flops_text, shape_text
+
+_TINY = 8.0
+_STEPS = 13
+"""Cells of a scale's bar."""
+
+
+def heading(scene: Scene) -> str:
+    """Return the HTML-like label of the whole graph."""
+    rows = [
+        cell(font(scene.graph.title, size=15, bold=True), left=True),
+        *(
+            cell("  ·  ".join(font(fact, size=SMALL, colour=scene.theme.faint) for fact in facts), left=True)
+            for facts in (_facts(scene), _costs(scene))
+            if facts
+        ),
+    ]
+    if scene.view.legend:
+        rows += [cell(row, left=True) for row in (_legend(scene), _scale(scene)) if row]
+    return table(rows, padding=2)
+
+
+def _facts(scene: Scene) -> list[str]:
+    forward = [node for node in scene.graph.nodes if node.derivative_of is None]
+    inputs = ", ".join(shape_text(node.shape) for node in forward if node.role is Role.INPUT)
+    outputs = ", ".join(shape_text(node.shape) for node in forward if node.role is Role.OUTPUT)
+    facts = [f"{inputs} → {outputs}" if inputs else f"→ {outputs}"]
+    facts += [f"{scene.graph.mode} mode"] if scene.graph.mode else []
+    return [*facts, f"{scene.dtype} unless said otherwise"]
+
+
+def _costs(scene: Scene) -> list[str]:
+    """Return what the whole computation costs; what is drawn once and stands for several counts several times."""
+    parameters = flops = kept = 0
+    for node, count in zip(scene.graph.nodes, multiplicities(scene.graph), strict=True):
+        if node.derivative_of is None:
+            trained = node.size if node.role is Role.PARAMETER else node.parameter_count
+            parameters += count * trained
+            flops += count * node.flops
+            kept += count * node.kept_bytes
+    costs = [f"{parameters:,} parameters"]
+    costs += [flops_text(flops)] if flops else []
+    return costs + ([f"{bytes_text(kept)} kept for backward"] if kept else [])
+
+
+def _legend(scene: Scene) -> str:
+    graph, theme = scene.graph, scene.theme
+    present = {node.role for node in graph.nodes} | {c.role for node in graph.nodes for c in node.contents}
+    present |= {cluster.role for cluster in graph.clusters}
+    looks = [
+        (MEANINGS[role], theme.looks[role])
+        for role in MEANINGS
+        if role in present and role not in (Role.INPUT, Role.OUTPUT, Role.MODULE)
+    ]
+    if scene.painting is not None:
+        looks = []
+    cells = [chip(font(meaning, size=_TINY, colour=look.text), look) for meaning, look in looks]
+    if any(node.derivative_of is not None for node in graph.nodes):
+        look = theme.derivative_look(Role.SHAPE)
+        cells.append(chip(font("∂ derivative", size=_TINY, colour=look.text), look))
+    flows = {edge.flow for edge in graph.edges}
+    cells += [
+        cell(f"{font(arrow, colour=theme.flows[flow])} {font(meaning, size=_TINY, colour=theme.faint)}")
+        for flow, arrow, meaning in ((Flow.GRADIENT, "⟶", "gradient"), (Flow.KEPT, "⋯▸", "value kept for it"))
+        if flow in flows
+    ]
+    return table(["".join(cells)], spacing=2) if cells else ""
+
+
+def _scale(scene: Scene) -> str:
+    """Return the bar that says which colour is which number."""
+    painting = scene.painting
+    if painting is None:
+        return ""
+    bar = []
+    for step in range(_STEPS):
+        number = painting.low + (painting.high - painting.low) * step / (_STEPS - 1)
+        fill = painting.fill(number, scene.view.theme)
+        shown = step in (0, (_STEPS - 1) // 2, _STEPS - 1)
+        text = font(painting.quantity.write(number), size=_TINY, colour=text_on(fill)) if shown else " "
+        bar.append(f'<TD BGCOLOR="{fill}" HEIGHT="16" WIDTH="14">{text}</TD>')
+    title = font(painting.quantity.title, size=SMALL, bold=True)
+    return table([cell(title) + cell(table(["".join(bar)]))])

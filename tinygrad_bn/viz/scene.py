@@ -1,0 +1,91 @@
+"""What every part of a drawing needs to know: the records, the view, and what follows from both."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+from .docking import STORED, docked
+from .painting import paint
+from .records import EdgeRecord, GraphRecord, NodeRecord, Role
+from .scale import text_on
+from .style import THEMES, Look
+from .view import View
+
+
+class Scene:
+    """One graph in one view.
+
+    Attributes:
+        graph, view: as given.
+        theme: the colours.
+        dtype: that need not be said at every tensor.
+        inputs: edges into a node, by its id.
+        docked: parameters and buffers that are shown inside an operation, by its id.
+        absent: ids of nodes that are not drawn.
+        sums: ids of nodes that add up gradients.
+        painting: numbers that colour the nodes; None where roles do.
+    """
+
+    def __init__(self, graph: GraphRecord, view: View) -> None:
+        self.graph = graph
+        self.view = view
+        self.theme = THEMES[view.theme]
+        self.dtype = most_frequent_dtype(graph)
+        self.inputs: dict[int, list[EdgeRecord]] = defaultdict(list)
+        for edge in graph.edges:
+            self.inputs[edge.head].append(edge)
+        self._stored = docked(graph)
+        self.docked = self._stored if view.parameters == "inside" else {}
+        self.absent = {node.id for nodes in self.docked.values() for node in nodes}
+        if view.parameters == "hidden":
+            self.absent = {node.id for node in graph.nodes if node.role in STORED}
+        self.sums = _sums(graph)
+        self.painting = None if view.colour_by == "role" else paint(graph, view.colour_by, self.parameters_of)
+
+    def parameters_of(self, node: NodeRecord) -> int:
+        """Return how many trained numbers belong to an operation or a closed module alone."""
+        stored = self._stored.get(node.id, ()) if node.derivative_of is None else ()
+        return node.parameter_count + sum(leaf.size for leaf in stored if leaf.role is Role.PARAMETER)
+
+    def look(self, node: NodeRecord) -> Look:
+        """Return how a node is drawn: after its role, or after its number."""
+        derivative = node.derivative_of is not None
+        if self.painting is None or node.role.is_tensor:
+            return self.theme.derivative_look(node.role) if derivative else self.theme.looks[node.role]
+        look = self.theme.looks[node.role]
+        style = f"{look.style},dashed" if derivative else look.style
+        if node.id not in self.painting.numbers:
+            return replace(look, fill=self.theme.paper, text=self.theme.ink, faint=self.theme.faint, style=style)
+        fill = self.painting.fill(self.painting.numbers[node.id], self.view.theme)
+        return replace(look, fill=fill, text=text_on(fill), faint=text_on(fill), style=style)
+
+    def path_within(self, path: str, cluster: int | None) -> str:
+        """Return a module's dotted path as seen from the cluster around it, or from the model."""
+        outer = self.graph.clusters[cluster].path if cluster is not None else self.graph.root
+        return path.removeprefix(outer).removeprefix("/").replace("/", ".")
+
+
+def most_frequent_dtype(graph: GraphRecord) -> str:
+    """Return the dtype that need not be said at every tensor."""
+    return Counter(node.dtype for node in graph.nodes).most_common(1)[0][0]
+
+
+def pairs(graph: GraphRecord) -> dict[int, int]:
+    """Return the id of its derivative for each id that has one; sums of several gradients are left out."""
+    return {node.derivative_of: node.id for node in graph.nodes if node.derivative_of is not None}
+
+
+def _sums(graph: GraphRecord) -> set[int]:
+    """Return the ids of nodes that add up the gradients of something: they stand before its derivative."""
+    derivatives = set(pairs(graph).values())
+    return {node.id for node in graph.nodes if node.derivative_of is not None} - derivatives
+
+
+def multiplicities(graph: GraphRecord) -> Sequence[int]:
+    """Return how many alike each node stands for: its own repeats times those of the clusters around it."""
+    around: list[int] = []
+    for cluster in graph.clusters:
+        around.append(cluster.repeat * (1 if cluster.parent is None else around[cluster.parent]))
+    return [node.repeat * (1 if node.cluster is None else around[node.cluster]) for node in graph.nodes]
