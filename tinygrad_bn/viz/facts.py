@@ -19,7 +19,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @np.errstate(all="ignore")
 def facts_of(array: Array, channel_axis: int) -> Facts:
-    """Return the statistics of a tensor, computed in float64.
+    """Return the statistics of a tensor: deviations in its own dtype, summed up in float64.
 
     Skewness is the adjusted one, `g1 sqrt(n (n - 1)) / (n - 2)`, of each channel.
 
@@ -27,65 +27,70 @@ def facts_of(array: Array, channel_axis: int) -> Facts:
         array: on the host, of any shape and dtype of numbers.
         channel_axis: which axis counts the channels; a tensor with fewer axes has channels along its last.
     """
-    values = np.asarray(array, dtype=np.float64)
+    values = array if array.dtype in (np.float32, np.float64) else np.asarray(array, dtype=np.float64)
     axis = min(channel_axis, values.ndim - 1)
     count = values.shape[axis] if values.ndim else 1
     rows = (np.moveaxis(values, axis, 0) if values.ndim else values).reshape(count, values.size // max(count, 1))
-    channels = _channels(rows)
-    finite = rows[np.isfinite(rows)]
-    magnitudes = np.abs(finite)
-    largest = magnitudes.max(initial=0.0)
+    total = rows.sum(dtype=np.float64)
+    finite = None if np.isfinite(total) else np.isfinite(rows)  # a sum that is finite has no other terms
+    channels = _channels(rows, finite)
+    shown = rows if finite is None else rows[finite]
+    mean = _ratio(shown.sum(dtype=np.float64), shown.size)
+    square = np.square(shown - mean, dtype=np.float64).sum() if shown.size else 0.0
+    low, high = (float(shown.min()), float(shown.max())) if shown.size else (math.nan, math.nan)
+    largest = max(abs(low), abs(high))
     skewness = np.abs(np.asarray(channels.skewness))
     return Facts(
-        mean=_ratio(finite.sum(), finite.size),
-        variance=float(finite.var()) if finite.size else math.nan,
-        minimum=float(finite.min()) if finite.size else math.nan,
-        maximum=float(finite.max()) if finite.size else math.nan,
+        mean=mean,
+        variance=_ratio(square, shown.size),
+        minimum=low,
+        maximum=high,
         skewness=_ratio(np.nansum(skewness), int(np.count_nonzero(~np.isnan(skewness)))),
-        saturation=_ratio(magnitudes.sum(), finite.size * largest),
-        zeros=_ratio(int(np.count_nonzero(finite == 0.0)), finite.size),
-        norm=float(np.sqrt(np.square(finite).sum())),
-        not_finite=int(rows.size - finite.size),
-        histogram=_histogram(finite),
+        saturation=_ratio(np.abs(shown).sum(dtype=np.float64), shown.size * largest),
+        zeros=_ratio(shown.size - int(np.count_nonzero(shown)), shown.size),
+        norm=float(np.sqrt(square + shown.size * mean * mean)) if shown.size else 0.0,
+        not_finite=int(rows.size - shown.size),
+        histogram=_histogram(shown, low, high),
         channels=channels if values.ndim else None,
         values=tuple(values.ravel().tolist()) if values.size <= MOST_VALUES else None,
     )
 
 
-def _channels(rows: Array) -> Channels:
-    """Return the statistics of each row."""
-    finite = np.isfinite(rows)
-    count = finite.sum(axis=1)
-    clean = np.where(finite, rows, 0.0)
-    mean = clean.sum(axis=1) / count
-    deviation = np.where(finite, clean - mean[:, None], 0.0)
+def _channels(rows: Array, finite: Array | None) -> Channels:
+    """Return the statistics of each row; entries that are not finite count for nothing."""
+    count: Any = rows.shape[1] if finite is None else finite.sum(axis=1)
+    clean = rows if finite is None else np.where(finite, rows, 0.0)
+    mean = clean.sum(axis=1, dtype=np.float64) / count
+    deviation = clean - mean.astype(rows.dtype)[:, None]
+    if finite is not None:
+        deviation = np.where(finite, deviation, 0.0)
     square = np.square(deviation)
-    variance = square.sum(axis=1) / count
-    third = (square * deviation).sum(axis=1) / count
-    constant = np.sqrt(square.max(axis=1, initial=0.0)) <= 1e-12 * np.abs(mean)
-    skewness = np.where(constant, np.nan, third / variance**1.5 * np.sqrt(count * (count - 1.0)) / (count - 2.0))
+    variance = square.sum(axis=1, dtype=np.float64) / count
+    third = np.multiply(square, deviation, out=deviation).sum(axis=1, dtype=np.float64) / count
+    constant = np.sqrt(square.max(axis=1, initial=0.0)) <= np.finfo(rows.dtype).eps * np.abs(mean)
+    adjusted = third / variance**1.5 * np.sqrt(count * (count - 1.0)) / (count - 2.0)
     magnitudes = np.abs(clean)
-    largest = magnitudes.max(axis=1, initial=0.0)
-    saturation = magnitudes.sum(axis=1) / (count * largest)
-    zeros = np.count_nonzero(finite & (rows == 0.0), axis=1) / count
-    norm = np.sqrt(np.square(clean).sum(axis=1))
-    return Channels(*map(_numbers, (mean, variance, skewness, saturation, zeros, norm)))
+    saturation = magnitudes.sum(axis=1, dtype=np.float64) / (count * magnitudes.max(axis=1, initial=0.0))
+    zeros = (rows.shape[1] - np.count_nonzero(rows, axis=1)) / count
+    norm = np.sqrt(count * (variance + mean * mean))
+    return Channels(*map(_numbers, (mean, variance, np.where(constant, np.nan, adjusted), saturation, zeros, norm)))
 
 
 def _numbers(values: Array) -> Numbers:
     return tuple(values.tolist())
 
 
-def _ratio(part: float, whole: float) -> float:
+def _ratio(part: Any, whole: float) -> float:
     return float(part / whole) if whole else math.nan
 
 
-def _histogram(values: Array) -> Histogram:
+def _histogram(values: Array, low: float, high: float) -> Histogram:
     if not values.size:
         return Histogram(0.0, 0.0, ())
-    low, high = float(values.min()), float(values.max())
     width = high - low
     if not math.isfinite(width) or width <= 1e-12 * max(abs(low), abs(high)):  # all values are one, or too far apart
         return Histogram(low, high, (values.size,))
-    counts, _ = np.histogram(values, BINS, (low, high))
+    # np.histogram takes several times as long; here a value within rounding of a bin's edge may fall to either side.
+    bins = ((values.ravel() - low) * (BINS / width)).astype(np.int32)
+    counts = np.bincount(np.minimum(bins, BINS - 1), minlength=BINS)
     return Histogram(low, high, tuple(counts.tolist()))
