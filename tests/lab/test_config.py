@@ -90,6 +90,7 @@ def test_every_field_changes_the_fingerprint() -> None:
         "beta_weight_decay": 0.1,
         "step_probes": 9,
         "landscape": 9,
+        "graph_frames": 9,
         "device": "cuda",
         "order": "swap",
         "activation": "tanh",

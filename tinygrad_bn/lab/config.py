@@ -73,6 +73,9 @@ class TrainingConfig:
     )
     step_probes: int = _option(0, "look at gradients and weights every N steps; 0: never", at_least=0)
     landscape: int = _option(0, "measure the loss landscape N times, evenly spread over the training", at_least=0)
+    graph_frames: int = _option(
+        6, "record what happens at every node of the graph at N moments of the training; 0: never", at_least=0
+    )
     device: str = _option("cpu", "device to train on: cpu, cuda or cuda:N")
 
     def __post_init__(self) -> None:
@@ -268,7 +271,7 @@ class CompareConfig(TrainingConfig):
 
     def tuning_run(self, condition: Condition, order: str, seed: int, candidate: dict[str, Any]) -> RunConfig:
         """One of the runs that choose: judged on images held out of the training set, never on the test set."""
-        probes_off = {"step_probes": 0, "landscape": 0}
+        probes_off = {"step_probes": 0, "landscape": 0, "graph_frames": 0}
         return self.run(condition, order, seed, **candidate, **probes_off, validation_share=self.tuning_share)
 
 
@@ -339,7 +342,7 @@ def check_setting(name: str, value: object) -> Any:
 
 
 #: What a comparison neither varies nor tunes.
-FIXED = ("device", "step_probes", "landscape")
+FIXED = ("device", "step_probes", "landscape", "graph_frames")
 
 
 def _grid(name: str, grid: object) -> dict[str, tuple[Any, ...]]:

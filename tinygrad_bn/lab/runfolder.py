@@ -7,6 +7,7 @@ metrics.jsonl           one line per epoch, written as the epoch ends
 state.safetensors       while the run is under way: all that the next epoch depends on
 probes.npz              what the probes saw in the last evaluation
 steps.npz               what the step probes saw, if they were asked for
+graph.jsonl.gz          what happened at every node of the graph, one line per moment, if that was asked for
 landscape.jsonl         one line per look at the loss landscape, if that was asked for
 checkpoint.safetensors  the trained model
 events/                 the metrics for TensorBoard, if they were asked for
@@ -20,6 +21,7 @@ from __future__ import annotations
 import contextlib
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -33,6 +35,7 @@ from ..interop import save_model
 from ..nn import Module
 from . import locks
 from .config import RunConfig
+from .probes.graph import frames_in
 from .statefile import read_state, write_state
 
 #: What an attempt writes, the mark that the run is done first.
@@ -45,6 +48,7 @@ FILES = (
     "probes.npz",
     "steps.npz",
     "landscape.jsonl",
+    "graph.jsonl.gz",
     "checkpoint.safetensors",
 )
 
@@ -135,6 +139,12 @@ class RunFolder:
         """Write the looks at the loss landscape, one line each."""
         write_lines(self.path / "landscape.jsonl", measurements)
 
+    def write_graph(self, frames: Sequence[np.ndarray[Any, Any]]) -> None:
+        """Write the looks at the graph, one compressed piece each."""
+        with atomic_writer(self.path / "graph.jsonl.gz") as file:
+            for frame in frames:
+                file.write(frame.tobytes())
+
     def write_checkpoint(self, model: Module) -> None:
         """Write the trained model."""
         save_model(model, self.path / "checkpoint.safetensors")
@@ -172,6 +182,15 @@ class RunFolder:
     def landscape(self) -> list[dict[str, Any]]:
         """The looks at the loss landscape; none when they were not asked for."""
         return self._lines("landscape.jsonl")
+
+    def graph(self) -> list[dict[str, Any]]:
+        """The looks at the graph; none when they were not asked for."""
+        path = self.path / "graph.jsonl.gz"
+        try:
+            return list(frames_in(path.read_bytes())) if path.exists() else []
+        except (OSError, EOFError, ValueError, zlib.error) as error:
+            expected, remedy = f"looks at the graph in {path}", "delete that folder and run the same command"
+            raise DataError(explain("RunFolder", expected, str(error), remedy)) from error
 
     def _append(self, name: str, content: Mapping[str, Any]) -> None:
         with open(self.path / name, "a", encoding="utf-8") as file:

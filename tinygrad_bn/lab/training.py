@@ -21,7 +21,9 @@ from ..tensor import Tensor
 from .config import RunConfig
 from .environment import environment, package_version
 from .events import EventFiles
-from .probes import ModelProbe, StepProbe, landscape, mechanism, top_hessian_eigenvalue
+from .probes import GraphProbe, ModelProbe, StepProbe, landscape, mechanism, top_hessian_eigenvalue
+from .probes.graph import IMAGES as GRAPH_IMAGES
+from .probes.graph import moments
 from .probes.precise import precise_statistics, running_distances, with_statistics
 from .recipes import AUGMENTATIONS, INITIALIZATIONS, OPTIMIZERS, SCHEDULES, parameter_groups
 from .runfolder import RunFolder
@@ -50,6 +52,7 @@ class Trained:
         steps: what `StepProbe` recorded; empty without `config.step_probes`.
         landscape: one entry per measurement of the loss landscape: step, and what `Landscape.to_dict` and
             `HessianEigenvalue.to_dict` (under "hessian") give.
+        graph: what `GraphProbe` saw; empty without `config.graph_frames`.
     """
 
     model: nn.Module
@@ -58,6 +61,7 @@ class Trained:
     result: dict[str, Any]
     steps: dict[str, Array] = field(default_factory=dict)
     landscape: list[dict[str, Any]] = field(default_factory=list)
+    graph: list[Array] = field(default_factory=list)
 
 
 def train(config: RunConfig, on_epoch: Callable[[Metrics], None] | None = None) -> Trained:
@@ -119,6 +123,8 @@ class Training:
         self._step_probe = StepProbe(self.model, self._optimizer, config.step_probes) if config.step_probes else None
         self._landscape_steps = {steps * number // config.landscape for number in range(config.landscape)}
         self._landscape: list[dict[str, Any]] = []
+        self._graph_epochs = moments(config.graph_frames, config.epochs)
+        self._graph_probe = GraphProbe(self.model, *self._first_images())
 
     @property
     def is_over(self) -> bool:
@@ -132,6 +138,8 @@ class Training:
     def run_epoch(self) -> None:
         """Train for one epoch, evaluate, and append to `metrics`."""
         started = time.perf_counter()
+        if not self.metrics and 0 in self._graph_epochs:
+            self._graph_probe.look("start")
         train_loss = self._train()
         # The probes watch the evaluation after the last epoch: one pass over the images serves both.
         last = not math.isfinite(train_loss) or len(self.metrics) + 1 == self.config.epochs
@@ -146,6 +154,8 @@ class Training:
                 "seconds": time.perf_counter() - started,
             }
         )
+        if len(self.metrics) in self._graph_epochs:
+            self._graph_probe.look(f"epoch {len(self.metrics)}")
 
     def finish(self) -> Trained:
         """What has come out, after the last epoch."""
@@ -168,7 +178,7 @@ class Training:
             "layers": mechanism(arrays),
         }
         steps = self._step_probe.arrays() if self._step_probe is not None else {}
-        return Trained(self.model, self.metrics, arrays, result, steps, self._landscape)
+        return Trained(self.model, self.metrics, arrays, result, steps, self._landscape, self._graph_probe.frames)
 
     def _with_precise_statistics(self) -> dict[str, Any]:
         """Loss and accuracy with precise statistics, and the running ones' distance; None without such statistics."""
@@ -203,6 +213,7 @@ class Training:
             "generator": default_generator.get_state(),
             "steps": self._step_probe.arrays() if self._step_probe is not None else None,
             "landscape": self._landscape,
+            "graph": self._graph_probe.frames,
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
@@ -224,6 +235,7 @@ class Training:
             if self._step_probe is not None:
                 self._step_probe.restore(state["steps"])
             self._landscape = list(state["landscape"])
+            self._graph_probe.frames = list(state["graph"])
             default_generator.set_state(state["generator"])
         except (KeyError, TypeError, ValueError, TinygradBNError) as error:
             got = f"{type(error).__name__}: {error}"
@@ -250,6 +262,11 @@ class Training:
             # The sum stays on the device: reading it at every step would make a GPU wait.
             total = total + loss.detach()
         return float(total.item()) / len(self._loader)
+
+    def _first_images(self) -> tuple[Tensor, Tensor]:
+        """The first images of the evaluation set, as the network sees them, and their labels."""
+        images, labels = next(iter(self._evaluation_loader))
+        return images[:GRAPH_IMAGES], labels[:GRAPH_IMAGES]
 
     def _look_around(self, step: int, images: Tensor, labels: Tensor) -> dict[str, Any]:
         """Measure the loss landscape around the weights on the batch that the next step is taken on."""
@@ -329,6 +346,8 @@ def train_in_folder(
         folder.write_steps(trained.steps)
     if trained.landscape:
         folder.write_landscape(trained.landscape)
+    if trained.graph:
+        folder.write_graph(trained.graph)
     folder.write_checkpoint(trained.model)
     folder.write_result(trained.result)
     folder.forget_state()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .graph import GraphProbe
 from .hessian import HessianEigenvalue, hessian_vector_product, top_hessian_eigenvalue
 from .invariance import WeightLayer, weight_layers
 from .landscape import Landscape, landscape
@@ -21,6 +22,7 @@ __all__ = [
     "ACTIVATION_OUTPUT",
     "BLOCK_OUTPUT",
     "Distance",
+    "GraphProbe",
     "HessianEigenvalue",
     "Landscape",
     "LayerProbe",
