@@ -108,7 +108,7 @@ def sign_flip_p_value(differences: Sequence[float]) -> tuple[float, bool]:
     >>> sign_flip_p_value([1.0, 2.0, 0.5, 1.5, 0.7, 3.0])
     (0.03125, True)
     """
-    stats = _scipy_stats("sign_flip_p_value")
+    stats = scipy_stats("sign_flip_p_value")
     sample = _sample("sign_flip_p_value", differences, at_least=1)
     if sample.size == 1 or not sample.any():
         return 1.0, True  # every sign pattern gives the same distance from 0
@@ -133,7 +133,7 @@ def bootstrap_interval(differences: Sequence[float]) -> tuple[tuple[float, float
         The interval and "", or None and the reason why there is none: fewer than two pairs, or differences
         that are all equal, so that resampling them shows no spread.
     """
-    stats = _scipy_stats("bootstrap_interval")
+    stats = scipy_stats("bootstrap_interval")
     sample = _sample("bootstrap_interval", differences, at_least=0)
     if sample.size < 2:
         return None, f"an interval needs at least 2 pairs, there {_are(sample.size)}"
@@ -265,7 +265,12 @@ def _sample(where: str, differences: Sequence[float], at_least: int) -> np.ndarr
     return sample
 
 
-def _scipy_stats(where: str) -> Any:
+def scipy_stats(where: str) -> Any:
+    """Return `scipy.stats`, for whoever computes intervals.
+
+    Raises:
+        MissingDependencyError: SciPy is not installed.
+    """
     try:
         from scipy import stats
     except ImportError as error:
