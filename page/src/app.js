@@ -1,0 +1,363 @@
+/** The page as a whole: what the reader has chosen, and the parts that show it. */
+
+import { Diff } from "./diff.js";
+import { DiffBar } from "./diffbar.js";
+import { html, svg } from "./dom.js";
+import { readFragment, writeFragment } from "./fragment.js";
+import { help } from "./help.js";
+import { Hover } from "./hover.js";
+import { listenToKeys } from "./keyboard.js";
+import { Layouts } from "./layout.js";
+import { Legend } from "./legend.js";
+import { Graph } from "./model.js";
+import { neighbour } from "./neighbours.js";
+import { Painter } from "./painter.js";
+import { Pane } from "./pane.js";
+import { panelOf } from "./panel.js";
+import { sceneOf } from "./scene.js";
+import { Search } from "./search.js";
+import { Store } from "./store.js";
+import { measurer } from "./text.js";
+import { Timeline } from "./timeline.js";
+import { Toolbar } from "./toolbar.js";
+import { firstLevels, openTo, visible } from "./visible.js";
+
+const MOST_AT_FIRST = 60;
+/** The zoom below which a first picture is hard to read. */
+const READABLE = 0.62;
+
+export class App {
+  /**
+   * @param {HTMLElement} host
+   * @param {import("./types.js").Document} document_
+   * @param {import("@viz-js/viz").Viz} viz
+   */
+  constructor(host, document_, viz) {
+    this.host = host;
+    this.document = document_;
+    this.graphs = document_.graphs.map((data) => new Graph(data));
+    this.diff = document_.diff ? new Diff(document_.diff, this.graphs) : null;
+    this.layouts = new Layouts(viz);
+    this.measure = measurer();
+    this.store = new Store({
+      tab: this.firstTab(),
+      open: new Set(),
+      backward: true,
+      compact: false,
+      direction: "TB",
+      colouring: "role",
+      strip: "none",
+      frame: Math.max(0, this.framesOf().length - 1),
+      selected: null,
+      graph: 0,
+      theme: matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light",
+      query: "",
+    });
+    /** @type {Pane[]} */
+    this.panes = [];
+  }
+
+  get state() {
+    return this.store.state;
+  }
+
+  framesOf() {
+    return this.graphs.map((graph) => graph.frames).reduce((longest, frames) => (frames.length > longest.length ? frames : longest), []);
+  }
+
+  firstTab() {
+    if (this.diff) return "diff";
+    return this.graphs.length === 2 && innerWidth >= 900 ? "beside" : "0";
+  }
+
+  /** Which graphs are on the screen, by number. */
+  shownGraphs() {
+    const { tab } = this.state;
+    if (tab === "beside") return [0, 1];
+    if (tab === "diff") return [this.diff.firstGraph, this.diff.secondGraph];
+    return [Number(tab)];
+  }
+
+  start() {
+    this.painter = new Painter(this);
+    this.panesHost = html("div", { class: "panes" });
+    this.panel = html("aside", { class: "panel", "aria-label": "details", hidden: true });
+    this.toolbar = new Toolbar(this);
+    this.legend = new Legend(this);
+    this.timeline = new Timeline(this);
+    this.diffBar = new DiffBar(this);
+    this.search = new Search(this);
+    this.hover = new Hover(this);
+    this.help = help();
+    this.announcer = html("p", { class: "unseen", role: "status", "aria-live": "polite" });
+    this.stage = html("main", {}, this.panesHost, this.legend.element, this.zoomButtons(), this.hover.element);
+    this.toolbar.searchHost.append(this.search.element);
+    const bars = html("footer", {}, this.diffBar.element, this.timeline.element);
+    this.host.append(this.toolbar.element, this.stage, this.panel, bars, this.help, this.announcer);
+    document.documentElement.dataset.theme = this.state.theme;
+    this.makePanes();
+    Object.assign(this.state, this.firstState());
+    this.refresh(null, false);
+    this.toolbar.update();
+    this.store.listen((changed, extra) => this.changed(changed, extra));
+    listenToKeys(this);
+    new ResizeObserver(() => this.resized()).observe(this.panesHost);
+    addEventListener("hashchange", () => this.goTo(readFragment()));
+    this.goTo(readFragment());
+  }
+
+  /** As many levels as can be read at once: with all details if there is room, else in one row each. */
+  firstState() {
+    const graph = this.graphs[this.shownGraphs()[0]];
+    const most = firstLevels(graph, MOST_AT_FIRST, this.state.backward);
+    let best = null;
+    for (let levels = most; levels >= 0; levels -= 1) {
+      for (const compact of [false, true]) {
+        const open = openTo(graph, levels);
+        const view = visible(graph, open, this.state.backward);
+        if (view.items.size < 4 && best) break;
+        const zoom = this.panes[0].zoomFor(this.sceneFor(graph, { open, compact }).layout);
+        if (!best || zoom > best.zoom) best = { zoom, levels, compact };
+        if (zoom >= READABLE) return this.openAll({ levels, compact });
+      }
+    }
+    return this.openAll(best);
+  }
+
+  openAll({ levels, compact }) {
+    const keys = this.graphs.flatMap((graph) => [...openTo(graph, levels)]);
+    return { open: new Set(keys), compact };
+  }
+
+  makePanes() {
+    for (const pane of this.panes) pane.destroy();
+    const numbers = this.state.tab === "diff" ? [this.diff.firstGraph] : this.shownGraphs();
+    this.panes = numbers.map((number) => {
+      const host = html("div", { class: "pane", "data-graph": number });
+      if (numbers.length > 1) host.append(html("h2", { class: "pane-title" }, this.graphs[number].name));
+      this.panesHost.append(host);
+      const pane = new Pane(host, this.hooksOf());
+      pane.graph = number;
+      return pane;
+    });
+    this.panesHost.dataset.count = this.panes.length;
+  }
+
+  hooksOf() {
+    return {
+      item: (key, pane) => {
+        const group = pane.scene.view.items.get(key)?.group;
+        if (group) this.toggle(key, pane);
+        else this.select(key, pane);
+      },
+      box: (key, pane) => this.select(key, pane),
+      heading: (key, pane) => this.toggle(key, pane),
+      background: () => this.select(null),
+      hover: (event, pane) => this.hover.moved(event, pane),
+      leave: () => this.hover.left(),
+      moved: (pane) => this.follow(pane),
+    };
+  }
+
+  /** Two panes beside each other show the same part. */
+  follow(leader) {
+    if (this.following || this.panes.length < 2) return;
+    this.following = true;
+    for (const pane of this.panes) {
+      if (pane === leader) continue;
+      pane.zoom = leader.zoom;
+      pane.panZoom.pan(leader.panZoom.getPan());
+    }
+    this.following = false;
+  }
+
+  /** @param {Graph} graph @param {Partial<import("./store.js").State>} instead of what is chosen */
+  sceneFor(graph, instead = {}) {
+    const { open, backward, compact, direction } = { ...this.state, ...instead };
+    const view = visible(graph, open, backward);
+    return sceneOf(view, this.layouts, this.measure, { strip: this.painter.hasStrip(graph), compact, direction });
+  }
+
+  /** Draw everything anew. */
+  refresh(anchor, animate) {
+    if (this.state.tab === "diff") this.diffBar.show(anchor, animate);
+    else for (const pane of this.panes) pane.show(this.sceneFor(this.graphs[pane.graph]), anchor, animate);
+    if (!anchor) this.fit();
+    this.repaint();
+  }
+
+  /** Only colours, strips, marks and the panel: nothing moves. */
+  repaint() {
+    for (const pane of this.panes) this.painter.paint(pane);
+    this.legend.update();
+    this.showPanel();
+  }
+
+  changed(changed, { anchor = null }) {
+    const has = (...names) => names.some((name) => changed.has(name));
+    if (has("theme")) document.documentElement.dataset.theme = this.state.theme;
+    if (has("tab")) {
+      this.makePanes();
+      this.refresh(null, false);
+    } else if (has("open", "backward", "compact", "direction") || (has("strip") && this.stripRowsChange())) {
+      this.refresh(anchor ?? this.middleKey(), true);
+    } else {
+      this.repaint();
+    }
+    this.search.update(changed);
+    this.toolbar.update();
+    this.timeline.update();
+    this.diffBar.update();
+    if (has("selected")) writeFragment(this.state.selected);
+  }
+
+  stripRowsChange() {
+    const rows = this.state.strip !== "none";
+    const before = this.rows ?? false;
+    this.rows = rows;
+    return rows !== before;
+  }
+
+  /** What stays in its place when nothing else is said: what is selected, or nothing. */
+  middleKey() {
+    return this.state.selected;
+  }
+
+  toggle(key, pane = this.panes[0]) {
+    const open = new Set(this.state.open);
+    if (!open.delete(key)) open.add(key);
+    this.store.set({ open, selected: this.state.selected && key, graph: pane.graph }, { anchor: key });
+    this.announce(`${open.has(key) ? "opened" : "closed"} ${key}`);
+  }
+
+  setLevels(levels) {
+    this.store.set({ open: this.openAll({ levels }).open, selected: null });
+  }
+
+  select(key, pane = this.panes[0]) {
+    this.store.set({ selected: key, graph: pane.graph });
+    if (key) this.announce(`selected ${key}`);
+  }
+
+  /** Show some keys, wherever they are: open what is around the first, and bring it into the middle. */
+  goTo(keys) {
+    const known = keys.filter((key) => this.graphs.some((graph) => graph.byKey.has(key) || graph.groupByKey.has(key)));
+    if (!known.length) return;
+    const order = [...this.panes.map((pane) => pane.graph), ...this.graphs.keys()];
+    const number = order.find((index) => this.graphs[index].byKey.has(known[0]) || this.graphs[index].groupByKey.has(known[0]));
+    if (!this.shownGraphs().includes(number)) this.store.set({ tab: String(number) });
+    const open = new Set(this.state.open);
+    for (const key of known) {
+      const node = this.graphs[number].byKey.get(key);
+      const around = node ? node.group : this.graphs[number].groupByKey.get(key)?.outer;
+      for (let group = around; group; group = group.outer) open.add(group.key);
+    }
+    const changes = { selected: known[0], graph: number };
+    if ([...open].some((key) => !this.state.open.has(key))) changes.open = open;
+    this.store.set(changes);
+    this.paneOf(number).centre(known[0]);
+    this.extra = new Set(known);
+    this.repaint();
+  }
+
+  paneOf(number) {
+    return this.panes.find((pane) => pane.graph === number) ?? this.panes[0];
+  }
+
+  /** The key of the item that a node is shown as. */
+  itemKeyOf(pane, key) {
+    if (!key || pane.scene.view.items.has(key) || pane.scene.layout.boxes.has(key)) return key;
+    const graph = this.graphs[pane.graph];
+    const node = graph.byKey.get(key);
+    for (let group = node?.group ?? graph.groupByKey.get(key)?.outer; group; group = group.outer) {
+      if (pane.scene.view.items.has(group.key)) return group.key;
+    }
+    return null;
+  }
+
+  /** Walk with the arrow keys. */
+  walk(direction) {
+    const pane = this.paneOf(this.state.graph);
+    const key = neighbour(pane.scene, this.itemKeyOf(pane, this.state.selected), direction);
+    if (!key) return;
+    this.select(key, pane);
+    pane.bringIntoView(key);
+  }
+
+  /** Enter: open what is closed, close the module around what is selected if it is one. */
+  toggleSelected() {
+    const { selected } = this.state;
+    const graph = this.graphs[this.state.graph];
+    if (selected && graph.groupByKey.has(selected)) this.toggle(selected, this.paneOf(this.state.graph));
+  }
+
+  /** Backspace: close the module around what is selected. */
+  closeAround() {
+    const graph = this.graphs[this.state.graph];
+    const { selected } = this.state;
+    const group = graph.byKey.get(selected)?.group ?? graph.groupByKey.get(selected)?.outer;
+    if (!group || !this.state.open.has(group.key)) return;
+    const open = new Set(this.state.open);
+    open.delete(group.key);
+    this.store.set({ open, selected: group.key }, { anchor: group.key });
+  }
+
+  showPanel() {
+    const { selected, graph: number, frame, theme } = this.state;
+    const graph = this.graphs[number];
+    const node = graph.byKey.get(selected) ?? null;
+    const group = graph.groupByKey.get(selected) ?? null;
+    this.panel.hidden = !node && !group;
+    this.host.classList.toggle("with-panel", !this.panel.hidden);
+    if (this.panel.hidden) return;
+    const { scrollTop } = this.panel;
+    const changes = this.diff?.linesOn(number, selected) ?? null;
+    const hooks = {
+      close: () => this.select(null),
+      select: (key) => this.goTo([key]),
+      toggle: (key) => this.toggle(key, this.paneOf(number)),
+      isOpen: (key) => this.state.open.has(key),
+    };
+    this.panel.replaceChildren(...panelOf({ item: { key: selected, node, group, box: null }, graph, frame, theme, changes }, hooks));
+    this.panel.scrollTop = this.shownInPanel === selected ? scrollTop : 0;
+    this.shownInPanel = selected;
+  }
+
+  zoomButtons() {
+    const button = (label, title, act) => html("button", { title, "aria-label": title, onclick: act }, label);
+    return html(
+      "div",
+      { class: "zoom" },
+      button("+", "zoom in (+)", () => this.zoom(1.3)),
+      button("\u2212", "zoom out (\u2212)", () => this.zoom(1 / 1.3)),
+      button(svg("svg", { width: 14, height: 14, viewBox: "0 0 14 14" }, svg("path", { class: "icon-line", d: "M1 5V1h4M9 1h4v4M13 9v4H9M5 13H1V9" })), "fit everything (0)", () => this.fit()),
+    );
+  }
+
+  zoom(factor) {
+    this.panes[0].zoomBy(factor);
+  }
+
+  fit() {
+    this.panes[0].fit();
+    this.follow(this.panes[0]);
+  }
+
+  resized() {
+    for (const pane of this.panes) pane.resized();
+    if (!this.touched) this.fit();
+  }
+
+  toggleTheme() {
+    this.store.set({ theme: this.state.theme === "dark" ? "light" : "dark" });
+  }
+
+  escape() {
+    if (this.state.query) this.search.clear();
+    else this.select(null);
+  }
+
+  announce(text) {
+    this.announcer.textContent = text;
+  }
+}

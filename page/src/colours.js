@@ -1,0 +1,110 @@
+/**
+ * Scales from numbers to colours that colour-blind readers can order, too: cividis (Nuñez, Anderton & Renslow 2018) for
+ * what has a size, blue to orange for what has a sign.
+ */
+
+const CIVIDIS = [
+  "#00224e", "#002e6c", "#1e3a6f", "#35456c", "#47516c", "#575d6d", "#666970", "#757575",
+  "#848279", "#948e77", "#a59c74", "#b7a96e", "#c8b866", "#dbc75a", "#eed649", "#fee838",
+].map(parse);
+const BLUE_TO_ORANGE = {
+  light: ["#084a8c", "#2f7fc1", "#8dbde0", "#f1f2f3", "#f5b97a", "#d9730d", "#8a3a00"].map(parse),
+  dark: ["#8cc8f5", "#3b8fd0", "#1f5180", "#30363d", "#85480f", "#df7d16", "#ffc98a"].map(parse),
+};
+/** Colours of a strip, so that cells of one colour can be drawn together. */
+export const STEPS = 48;
+
+/** @param {string} text "#rrggbb" */
+export function parse(text) {
+  return [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16));
+}
+
+function between(stops, share) {
+  const place = Math.min(Math.max(share, 0), 1) * (stops.length - 1);
+  const low = Math.min(Math.floor(place), stops.length - 2);
+  return stops[low].map((value, index) => Math.round(value + (stops[low + 1][index] - value) * (place - low)));
+}
+
+const text = (colour) => `#${colour.map((value) => value.toString(16).padStart(2, "0")).join("")}`;
+
+/**
+ * A scale over all values that it will be asked for.
+ *
+ * @param {number[]} values those that are shown anywhere, at any moment
+ * @param {{signed?: boolean, logarithmic?: boolean, fromZero?: boolean}} kind
+ */
+export function scaleOver(values, { signed = false, logarithmic = false, fromZero = false } = {}) {
+  const finite = values.filter((value) => value !== null && Number.isFinite(value));
+  if (!finite.length) return null;
+  let low = finite.reduce((least, value) => Math.min(least, value), Infinity);
+  let high = finite.reduce((most, value) => Math.max(most, value), -Infinity);
+  if (signed) {
+    high = Math.max(Math.abs(low), Math.abs(high)) || 1;
+    low = -high;
+    return new Scale(low, high, true, false);
+  }
+  const positive = finite.filter((value) => value > 0);
+  const least = positive.reduce((smallest, value) => Math.min(smallest, value), Infinity);
+  if (logarithmic && positive.length && high / least > 20) {
+    return new Scale(Math.max(least, high * 1e-8), high, false, true);
+  }
+  if (fromZero || logarithmic) low = Math.min(low, 0);
+  if (low === high) [low, high] = low === 0 ? [0, 1] : [Math.min(low, 0), Math.max(high, 0)];
+  return new Scale(low, high, false, false);
+}
+
+export class Scale {
+  constructor(low, high, signed, logarithmic) {
+    Object.assign(this, { low, high, signed, logarithmic });
+  }
+
+  /** @returns {?number} from 0 to 1; null for what has no value */
+  share(value) {
+    if (value === null || value === undefined || !Number.isFinite(value)) return null;
+    const place = this.logarithmic
+      ? Math.log(Math.max(value, this.low) / this.low) / Math.log(this.high / this.low)
+      : (value - this.low) / (this.high - this.low);
+    return Math.min(Math.max(place, 0), 1);
+  }
+
+  valueAt(share) {
+    return this.logarithmic
+      ? this.low * (this.high / this.low) ** share
+      : this.low + (this.high - this.low) * share;
+  }
+
+  /** One of `STEPS` steps, or null. */
+  step(value) {
+    const share = this.share(value);
+    return share === null ? null : Math.min(Math.floor(share * STEPS), STEPS - 1);
+  }
+
+  colourAt(share, theme) {
+    return text(between(this.signed ? BLUE_TO_ORANGE[theme] : CIVIDIS, share));
+  }
+
+  /** The colour of a value, "" for none. */
+  colour(value, theme) {
+    const share = this.share(value);
+    return share === null ? "" : this.colourAt(share, theme);
+  }
+
+  stepColour(step, theme) {
+    return this.colourAt((step + 0.5) / STEPS, theme);
+  }
+}
+
+/** Relative luminance (WCAG 2.2). */
+export function luminance(colour) {
+  const [red, green, blue] = parse(colour).map((value) => {
+    const share = value / 255;
+    return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+}
+
+/** Black or white, whichever can be read better on a colour. */
+export function inkOn(colour) {
+  const light = luminance(colour);
+  return (light + 0.05) / 0.05 > 1.05 / (light + 0.05) ? "#10151b" : "#ffffff";
+}

@@ -1,0 +1,141 @@
+/** What differs between two graphs, seen from what is shown of them. */
+
+/** @typedef {import("./types.js").Item} Item */
+
+/**
+ * What is shown of both graphs, matched.
+ * @typedef {{key: string, first: ?Item, second: ?Item, marks: Mark[]}} Match
+ * @typedef {{status: "moved" | "changed" | "added" | "removed", count: number}} Mark
+ */
+
+export const SIGNS = { moved: "\u21c5", changed: "\u2260", added: "+", removed: "\u2212" };
+
+export class Diff {
+  /**
+   * @param {import("./types.js").Diff} data
+   * @param {import("./model.js").Graph[]} graphs
+   */
+  constructor(data, graphs) {
+    this.data = data;
+    const numberOf = (name, otherwise) => {
+      const found = graphs.findIndex((graph) => graph.name === name);
+      return found < 0 ? otherwise : found;
+    };
+    this.firstGraph = numberOf(data.first, 0);
+    this.secondGraph = numberOf(data.second, Math.min(1, graphs.length - 1));
+    this.first = graphs[this.firstGraph];
+    this.second = graphs[this.secondGraph];
+    this.ofFirst = new Map(data.pairs.map((pair) => [pair.first, pair]));
+    this.ofSecond = new Map(data.pairs.map((pair) => [pair.second, pair]));
+    this.removed = new Set(data.removed);
+    this.added = new Set(data.added);
+  }
+
+  /**
+   * @param {import("./types.js").View} first
+   * @param {import("./types.js").View} second
+   * @returns {Match[]}
+   */
+  match(first, second) {
+    const taken = new Set();
+    const itemOfNode = new Map();
+    for (const item of second.items.values()) if (item.node) itemOfNode.set(item.node.id, item);
+    const matches = [];
+    for (const item of first.items.values()) {
+      const other = this.otherOf(item, itemOfNode, second);
+      const free = other && !taken.has(other.key) ? other : null;
+      if (free) taken.add(free.key);
+      matches.push({ key: item.key, first: item, second: free, marks: this.marksOn(item, free, true) });
+    }
+    for (const item of second.items.values()) {
+      if (taken.has(item.key)) continue;
+      const key = first.items.has(item.key) ? `${item.key} (${this.data.second})` : item.key;
+      matches.push({ key, first: null, second: item, marks: this.marksOn(item, null, false) });
+    }
+    return matches;
+  }
+
+  otherOf(item, itemOfNode, second) {
+    if (item.node) return itemOfNode.get(this.ofFirst.get(item.node.id)?.second) ?? null;
+    if (second.items.has(item.key)) return second.items.get(item.key);
+    const votes = new Map();
+    for (const member of item.group.members) {
+      const partner = this.second.nodes.get(this.ofFirst.get(member.id)?.second);
+      for (let group = partner?.group; group; group = group.outer) {
+        const other = second.items.get(group.key);
+        if (other) votes.set(other, (votes.get(other) ?? 0) + 1);
+      }
+    }
+    return [...votes].sort(([, a], [, b]) => b - a)[0]?.[0] ?? null;
+  }
+
+  marksOn(item, other, isFirst) {
+    if (item.node) {
+      const status = this.statusOf(item.node, isFirst);
+      return status.map((each) => ({ status: each, count: 1 }));
+    }
+    const counts = new Map();
+    const count = (nodes, first) => {
+      for (const node of nodes) for (const status of this.statusOf(node, first)) counts.set(status, (counts.get(status) ?? 0) + 1);
+    };
+    count(item.group.members, isFirst);
+    if (other?.group) {
+      const added = other.group.members.filter((node) => this.added.has(node.id));
+      count(added, false);
+    }
+    return Object.keys(SIGNS).filter((status) => counts.has(status)).map((status) => ({ status, count: counts.get(status) }));
+  }
+
+  statusOf(node, isFirst) {
+    const pair = (isFirst ? this.ofFirst : this.ofSecond).get(node.id);
+    if (!pair) return (isFirst ? this.removed : this.added).has(node.id) ? [isFirst ? "removed" : "added"] : [];
+    const found = [];
+    if (pair.moved || pair.status === "moved") found.push("moved");
+    if (pair.status === "changed" || pair.changes.length) found.push("changed");
+    return found;
+  }
+
+  /** What there is to say about a key of one of the graphs, line by line. */
+  linesOn(graph, key) {
+    const isFirst = graph === this.firstGraph;
+    if (!isFirst && graph !== this.secondGraph) return [];
+    const side = isFirst ? this.first : this.second;
+    const node = side.byKey.get(key);
+    if (node) return this.linesOnNode(node, isFirst);
+    const group = side.groupByKey.get(key);
+    return (group?.members ?? []).flatMap((member) => this.linesOnNode(member, isFirst).map((line) => `${member.key}: ${line}`));
+  }
+
+  linesOnNode(node, isFirst) {
+    if (isFirst && this.removed.has(node.id)) return [`${SIGNS.removed} only in ${this.data.first}`];
+    if (!isFirst && this.added.has(node.id)) return [`${SIGNS.added} only in ${this.data.second}`];
+    const pair = (isFirst ? this.ofFirst : this.ofSecond).get(node.id);
+    if (!pair) return [];
+    const lines = pair.changes.map(([what, before, after]) => `${SIGNS.changed} ${what}: ${before || "\u2013"} \u2192 ${after || "\u2013"}`);
+    if (pair.moved || pair.status === "moved") lines.unshift(`${SIGNS.moved} moved: ${this.way(pair)}`);
+    return lines;
+  }
+
+  /** "after conv2d in convention, after tanh in swap" */
+  way(pair) {
+    const after = (graph, id) => {
+      const names = graph.edges.filter((edge) => edge.head === id && edge.flow === "value").map((edge) => graph.nodes.get(edge.tail).label);
+      return names.length ? `after ${[...new Set(names)].join(", ")}` : "first";
+    };
+    return `${after(this.first, pair.first)} in ${this.data.first}, ${after(this.second, pair.second)} in ${this.data.second}`;
+  }
+
+  /** Every difference: the graph that it is found in, the key there, and the lines. */
+  all() {
+    const entries = [];
+    const add = (number, graph, id, isFirst) => {
+      const node = graph.nodes.get(id);
+      const lines = node ? this.linesOnNode(node, isFirst) : [];
+      if (lines.length) entries.push({ graph: number, key: node.key, status: this.statusOf(node, isFirst)[0], lines });
+    };
+    for (const pair of this.data.pairs) add(this.firstGraph, this.first, pair.first, true);
+    for (const id of this.data.removed) add(this.firstGraph, this.first, id, true);
+    for (const id of this.data.added) add(this.secondGraph, this.second, id, false);
+    return entries;
+  }
+}

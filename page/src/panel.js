@@ -1,0 +1,206 @@
+/** The side panel: everything that is known of one node or module. */
+
+import { html } from "./dom.js";
+import { Graph } from "./model.js";
+import * as numbers from "./numbers.js";
+import { heatMaps, histogramPicture, linePicture } from "./pictures.js";
+import { MEANINGS } from "./roles.js";
+
+const STATISTICS = [
+  ["mean", "mean"],
+  ["variance", "variance"],
+  ["minimum", "minimum"],
+  ["maximum", "maximum"],
+  ["saturation", "saturation"],
+  ["skewness", "skewness"],
+  ["zeros", "share of zeros"],
+  ["norm", "norm"],
+];
+const MOST_CELLS = 400;
+
+/**
+ * @param {object} subject
+ * @param {import("./types.js").Item} subject.item
+ * @param {Graph} subject.graph
+ * @param {number} subject.frame
+ * @param {"light" | "dark"} subject.theme
+ * @param {?string[]} subject.changes lines on how it differs in the other graph
+ * @param {object} hooks what to call: close(), select(key), toggle(key)
+ * @returns {HTMLElement[]}
+ */
+export function panelOf(subject, hooks) {
+  return subject.item.group ? moduleSections(subject, hooks) : nodeSections(subject, hooks);
+}
+
+function head(title, role, key, hooks) {
+  return html(
+    "header",
+    {},
+    html("span", { class: `swatch role-${role}` }),
+    html("h2", {}, title),
+    html("span", { class: "kind" }, MEANINGS[role] ?? role),
+    html("button", { class: "close", "aria-label": "close the panel", title: "close (Esc)", onclick: hooks.close }, "\u00d7"),
+    html(
+      "div",
+      { class: "key" },
+      html("code", {}, key),
+      html("button", { class: "quiet", title: "copy this key", onclick: (event) => copied(key, event.currentTarget) }, "copy"),
+    ),
+  );
+}
+
+async function copied(text, button) {
+  await navigator.clipboard?.writeText(text).catch(() => {});
+  button.textContent = "copied";
+  setTimeout(() => (button.textContent = "copy"), 1200);
+}
+
+const section = (title, ...content) => {
+  const inside = content.flat().filter(Boolean);
+  return inside.length ? html("section", {}, title ? html("h3", {}, title) : null, inside) : null;
+};
+
+/** Pairs of what and how much; those without a value are left out. */
+function facts(pairs) {
+  const known = pairs.filter(([, value]) => value !== null && value !== undefined && value !== "");
+  if (!known.length) return null;
+  return html("dl", {}, known.flatMap(([name, value]) => [html("dt", {}, name), html("dd", {}, value)]));
+}
+
+function changesSection(changes) {
+  return changes?.length ? section("Difference", html("ul", { class: "changes" }, changes.map((line) => html("li", {}, line)))) : null;
+}
+
+function moduleSections({ item, graph, changes }, hooks) {
+  const { group } = item;
+  const { summary } = group;
+  const counts = new Map();
+  for (const { label } of summary.contents) counts.set(label, (counts.get(label) ?? 0) + 1);
+  return [
+    head(group.label, group.role, group.key, hooks),
+    section("", html("button", { class: "wide", onclick: () => hooks.toggle(group.key) }, hooks.isOpen(group.key) ? "close this module" : "open this module")),
+    changesSection(changes),
+    equationSection(group.equation),
+    section(
+      "Module",
+      facts([
+        ["path", group.path],
+        ...group.attributes,
+        ["repeated", group.repeat > 1 ? `${group.repeat} times` : ""],
+        ["parameters", summary.parameters ? numbers.exact(summary.parameters) : ""],
+        ["FLOPs", summary.flops ? numbers.flops(summary.flops) : ""],
+        ["kept for backward", summary.keptBytes ? numbers.bytes(summary.keptBytes) : ""],
+        ["output", summary.output ? `${numbers.shape(summary.output.shape)} ${summary.output.dtype}` : ""],
+      ]),
+    ),
+    section("Contents", html("ul", { class: "contents" }, [...counts].map(([label, count]) => html("li", {}, `${count} \u00d7 ${label}`)))),
+    section("Parameters", parameterTable(Graph.parametersIn(group.members), null)),
+  ].filter(Boolean);
+}
+
+function nodeSections({ item, graph, frame, theme, changes }, hooks) {
+  const { node } = item;
+  const frames = graph.frames;
+  const observation = frames[frame]?.nodes[node.key] ?? null;
+  return [
+    head(node.module || node.label, node.role, node.key, hooks),
+    changesSection(changes),
+    equationSection(node.equation),
+    section(
+      "Operation",
+      facts([
+        ["operation", node.module ? node.label : ""],
+        ["path", node.path],
+        ["shape", numbers.shape(node.shape)],
+        ["dtype", node.dtype],
+        ...node.attributes,
+        ["repeated", node.repeat > 1 ? `${node.repeat} times` : ""],
+        ["FLOPs", node.flops ? numbers.flops(node.flops) : ""],
+        ["kept for backward", node.kept_bytes ? numbers.bytes(node.kept_bytes) : ""],
+        ["time", observation?.seconds === null || !observation ? "" : numbers.seconds(observation.seconds)],
+      ]),
+      gradientCheck(observation),
+    ),
+    section("", derivativeLinks(node, graph, hooks)),
+    section("Parameters", parameterTable(node.parameters, frames[frame])),
+    observation ? tensorSections("Value", observation.value, observation, frames, node, frame, theme) : null,
+    observation?.gradient ? tensorSections("Gradient", observation.gradient, null, frames, node, frame, theme) : null,
+  ].filter(Boolean);
+}
+
+function equationSection(equation) {
+  if (!equation) return null;
+  const line = (name, text) => (text ? [html("h4", {}, name), html("pre", { class: "equation" }, text)] : []);
+  return section("Equation", line("forward", equation.forward), line("backward", equation.backward));
+}
+
+function gradientCheck(observation) {
+  if (observation?.gradient_error === null || observation?.gradient_error === undefined) return null;
+  const good = observation.gradient_error < 1e-4;
+  return html(
+    "p",
+    { class: good ? "check good" : "check bad" },
+    `${good ? "\u2713 derivative checked" : "\u2717 derivative differs from finite differences"}: relative error ${numbers.plain(observation.gradient_error, 2)}`,
+  );
+}
+
+function derivativeLinks(node, graph, hooks) {
+  const forward = node.derivative_of === null ? null : graph.nodes.get(node.derivative_of);
+  const backward = graph.derivatives.get(node.id) ?? [];
+  const link = (text, other) => html("button", { class: "link", onclick: () => hooks.select(other.key) }, text);
+  return [
+    forward && html("p", {}, "derivative of ", link(forward.key, forward)),
+    backward.length && html("p", {}, "derivative: ", backward.map((other) => link(other.key, other))),
+  ].filter(Boolean);
+}
+
+function parameterTable(parameters, frame) {
+  if (!parameters.length) return null;
+  const rows = parameters.map((parameter) => {
+    const value = frame?.nodes[parameter.key]?.value;
+    return html(
+      "tr",
+      {},
+      html("th", { scope: "row" }, html("span", { class: `swatch role-${parameter.role}` }), parameter.name ?? parameter.key),
+      html("td", {}, parameter.shape ? numbers.shape(parameter.shape) : numbers.exact(parameter.size)),
+      frame ? html("td", {}, value ? numbers.plain(value.mean) : "") : null,
+      frame ? html("td", {}, value ? numbers.plain(value.variance) : "") : null,
+    );
+  });
+  const titles = ["name", "shape", ...(frame ? ["mean", "variance"] : [])];
+  return html(
+    "table",
+    { class: "parameters" },
+    html("thead", {}, html("tr", {}, titles.map((title) => html("th", { scope: "col" }, title)))),
+    html("tbody", {}, rows),
+  );
+}
+
+function tensorSections(title, facts_, observation, frames, node, frame, theme) {
+  const seeds = observation?.seeds ?? {};
+  const rows = STATISTICS.filter(([name]) => facts_[name] !== null).map(([name, label]) => {
+    const interval = seeds[name];
+    return [label, interval ? `${numbers.plain(interval[0])}  [${numbers.plain(interval[1])}, ${numbers.plain(interval[2])}]` : numbers.plain(facts_[name])];
+  });
+  const read = title === "Value" ? (moment) => moment?.value : (moment) => moment?.gradient;
+  return section(
+    title,
+    histogramPicture(facts_.histogram, `histogram of the ${title.toLowerCase()}`),
+    facts([...rows, ["not finite", facts_.not_finite ? numbers.exact(facts_.not_finite) : ""]]),
+    Object.keys(seeds).length ? html("p", { class: "note" }, "mean over seeds, with its 95\u2009% interval") : null,
+    frames.length > 1 ? overTime(frames, node, frame, read, title === "Value") : null,
+    facts_.values && facts_.values.numbers.length <= MOST_CELLS ? heatMaps(facts_.values, theme) : null,
+  );
+}
+
+function overTime(frames, node, frame, read, withSeeds) {
+  const moments = frames.map((moment) => moment.nodes[node.key] ?? null);
+  const names = frames.map((moment) => moment.name);
+  return ["saturation", "skewness", "mean", "variance", "norm"].flatMap((name) => {
+    const seeds = moments.map((moment) => (withSeeds && moment?.seeds?.[name]) || null);
+    const values = moments.map((moment, index) => seeds[index]?.[0] ?? read(moment)?.[name] ?? null);
+    const bands = seeds.map((seed) => (seed ? [seed[1], seed[2]] : null));
+    const picture = linePicture(values, bands, names, frame, `${name} over time`);
+    return picture ? [html("h4", {}, name), picture] : [];
+  });
+}

@@ -1,0 +1,44 @@
+/** A view with its cards measured and laid out: what a pane shows. */
+
+import { cardOf } from "./card.js";
+import { shortened } from "./text.js";
+
+/** Operations whose arguments may not be exchanged: their edges say which argument they are. */
+const EXCHANGEABLE = new Set(["add", "mul", "maximum", "minimum"]);
+
+/**
+ * @param {import("./types.js").View} view
+ * @param {import("./layout.js").Layouts} layouts
+ * @param {(text: string, style: string) => number} measure
+ * @param {{strip: (item: import("./types.js").Item) => boolean, compact: boolean, direction: "TB" | "LR"}} options
+ * @returns {import("./pane.js").Scene}
+ */
+export function sceneOf(view, layouts, measure, options) {
+  const cards = new Map();
+  for (const item of view.items.values()) {
+    cards.set(item.key, cardOf(item, measure, { strip: options.strip(item), compact: options.compact }));
+  }
+  const headings = new Map(view.boxes.map((box) => [box.key, headingOf(box, measure)]));
+  nameArguments(view);
+  const layout = layouts.of(view, cards, headings, options);
+  return { view, cards, headings, layout };
+}
+
+function headingOf(box, measure) {
+  const title = shortened(box.label + (box.repeat > 1 ? ` \u00d7${box.repeat}` : ""), "heading", 200, measure);
+  const inner = box.outer?.name && box.name.startsWith(`${box.outer.name}.`) ? box.name.slice(box.outer.name.length + 1) : box.name;
+  const name = shortened(inner, "name", 140, measure);
+  const titleWidth = measure(title, "heading");
+  return { title, name, titleWidth, w: titleWidth + measure(name, "name") + 34, h: 18 };
+}
+
+/** Edges are named where the order of the arguments matters, as in a − b. */
+function nameArguments(view) {
+  const into = new Map();
+  for (const link of view.links) into.set(link.head, [...(into.get(link.head) ?? []), link]);
+  for (const [head, links] of into) {
+    const node = view.items.get(head).node;
+    const named = node?.role === "arithmetic" && links.length > 1 && !EXCHANGEABLE.has(node.label);
+    for (const link of links) link.namesArgument = Boolean(named && link.argument);
+  }
+}

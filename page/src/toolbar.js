@@ -1,0 +1,95 @@
+/** The row of controls on top. */
+
+import { html } from "./dom.js";
+import * as numbers from "./numbers.js";
+
+export class Toolbar {
+  /** @param {import("./app.js").App} app */
+  constructor(app) {
+    this.app = app;
+    const { document: document_, graphs } = app;
+    const { totals, mode } = document_.graphs[0];
+    const facts = [
+      mode,
+      totals.parameters ? `${numbers.count(totals.parameters)} parameters` : "",
+      totals.flops ? numbers.flops(totals.flops) : "",
+      totals.kept_bytes ? `${numbers.bytes(totals.kept_bytes)} kept` : "",
+    ];
+    this.searchHost = html("div", { class: "search-host" });
+    this.tabs = this.makeTabs();
+    this.controls = this.makeControls();
+    this.element = html(
+      "header",
+      { class: "toolbar" },
+      html("div", { class: "title" }, html("h1", {}, document_.title), html("p", {}, facts.filter(Boolean).join(" \u00b7 "))),
+      graphs.length > 1 ? html("div", { class: "tabs", role: "tablist" }, this.tabs) : null,
+      this.searchHost,
+      html("details", { class: "more", open: innerWidth > 860 }, html("summary", { "aria-label": "options" }, "\u2630"), html("div", { class: "controls" }, this.controls)),
+      this.themeButton,
+      html("button", { class: "icon", title: "keys and help (?)", "aria-label": "help", onclick: () => app.help.showModal() }, "?"),
+    );
+    this.update();
+  }
+
+  makeTabs() {
+    const { app } = this;
+    const tabs = app.graphs.map((graph, index) => [String(index), graph.name || graph.data.title]);
+    if (app.graphs.length === 2) tabs.push(["beside", "side by side"]);
+    if (app.diff) tabs.push(["diff", "difference"]);
+    return tabs.map(([tab, name]) =>
+      html("button", { role: "tab", "data-tab": tab, onclick: () => app.store.set({ tab, selected: null }) }, name),
+    );
+  }
+
+  makeControls() {
+    const { app } = this;
+    this.levels = html(
+      "select",
+      { title: "how many levels of modules are open", onchange: () => app.setLevels(Number(this.levels.value)) },
+      Array.from({ length: Math.max(...app.graphs.map((graph) => graph.levels)) + 1 }, (_, level) => level).map((level, _, all) =>
+        html("option", { value: level }, level === 0 ? "all closed" : level === all.length - 1 ? "all open" : `${level} open`),
+      ),
+    );
+    const choice = (name, title, options) => {
+      const select = html(
+        "select",
+        { name, onchange: () => app.store.set({ [name]: select.value }) },
+        options.map(([value, text]) => html("option", { value }, text)),
+      );
+      this[name] = select;
+      return options.length > 1 ? html("label", {}, html("span", {}, title), select) : null;
+    };
+    const switched = (name, title, on, off, hint) => {
+      this[name] = html("button", { class: "switch", title: hint, onclick: () => app.store.set({ [name]: app.state[name] === on ? off : on }) }, title);
+      return this[name];
+    };
+    this.themeButton = html("button", { class: "icon theme", title: "dark or light (d)", "aria-label": "dark or light", onclick: () => app.toggleTheme() }, "\u25d0");
+    return [
+      html("label", {}, html("span", {}, "modules"), this.levels),
+      choice("colouring", "colour", [["role", "role"], ...app.painter.colourings.map(({ name, title }) => [name, title])]),
+      choice("strip", "channels", [["none", "none"], ...app.painter.strips.map(({ name, title }) => [name, title])]),
+      switched("compact", "details", false, true, "show attributes, parameters and sums in the nodes"),
+      switched("direction", "sideways", "LR", "TB", "draw from left to right"),
+      app.graphs.some((graph) => graph.hasBackward) ? switched("backward", "backward", true, false, "show the part that computes derivatives") : null,
+    ];
+  }
+
+  update() {
+    const { state, graphs } = this.app;
+    for (const tab of this.tabs) tab.setAttribute("aria-selected", tab.dataset.tab === state.tab);
+    this.colouring.value = state.colouring;
+    this.strip.value = state.strip;
+    this.compact.setAttribute("aria-pressed", !state.compact);
+    this.direction.setAttribute("aria-pressed", state.direction === "LR");
+    this.backward?.setAttribute("aria-pressed", state.backward);
+    const level = this.levelOf(graphs[this.app.shownGraphs()[0]]);
+    this.levels.selectedIndex = level ?? -1;
+  }
+
+  /** The number of open levels, where it is the same everywhere. */
+  levelOf(graph) {
+    const { open } = this.app.state;
+    const levels = Array.from({ length: graph.levels + 1 }, (_, level) => level);
+    return levels.find((level) => graph.groups.every((group) => open.has(group.key) === group.level < level)) ?? null;
+  }
+}

@@ -1,0 +1,84 @@
+"""The interactive page: a graph's JSON document, the drawing program and Graphviz in one HTML file without a network.
+
+The sources of the program are in the folder `page` of the repository; `make page` builds what lies in `assets`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+from importlib import resources
+from typing import Any
+
+POLICY = (
+    "default-src 'none'; script-src 'sha256-{script}' 'wasm-unsafe-eval'; style-src 'sha256-{style}'; "
+    "base-uri 'none'; form-action 'none'"
+)
+"""Only the page's own script and style work, and nothing is loaded from anywhere."""
+
+_TEMPLATE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+<noscript>This page draws its graph with JavaScript, which is switched off here. Everything that it would show is in the
+JSON text at the end of the file.</noscript>
+<script type="application/octet-stream" id="graphviz">{graphviz}</script>
+<script type="application/json" id="document">{document}</script>
+<script>{script}</script>
+</body>
+</html>
+"""
+
+# Nothing of these can then end the element that the text stands in, start a comment or break a line of JavaScript.
+_ESCAPED = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
+
+
+def page_html(document: dict[str, Any]) -> str:
+    """Return the interactive page of a graph's document; the same document always gives the same text.
+
+    Args:
+        document: as `document.page_document` makes it and docs/graph-format.md describes it.
+
+    Returns:
+        A whole HTML file, which works from a disk and asks for nothing.
+
+    Raises:
+        ValueError: a number that JSON has no way to write.
+    """
+    script, style = asset("page.js").decode("utf-8"), asset("page.css").decode("utf-8").strip()
+    return _TEMPLATE.format(
+        policy=html.escape(POLICY.format(script=_digest(script), style=_digest(style))),
+        title=html.escape(str(document["title"])),
+        style=style,
+        graphviz=base64.b64encode(asset("graphviz.wasm.gz")).decode("ascii"),
+        document=json_inside_html(document),
+        script=script,
+    )
+
+
+def json_inside_html(document: dict[str, Any]) -> str:
+    """Return JSON that can stand inside a script element, whatever its strings contain.
+
+    >>> json_inside_html({"name": "</script><!--"})
+    '{"name":"\\\\u003c/script\\\\u003e\\\\u003c!--"}'
+    """
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.translate(_ESCAPED)
+
+
+def asset(name: str) -> bytes:
+    """Return the bytes of one of the files that `make page` builds."""
+    return resources.files(__package__).joinpath("assets", name).read_bytes()
+
+
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
