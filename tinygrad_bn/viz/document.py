@@ -57,7 +57,7 @@ def graph_document(graph: GraphRecord, name: str, frames: Sequence[dict[str, Any
             "kept_bytes": sum(node.kept_bytes for node in graph.nodes),
         },
         "nodes": [_node(node, keys, inside.get(node.id, ())) for node in nodes],
-        "edges": [_edge(edge) for edge in graph.edges if edge.tail not in hidden],
+        "edges": [_edge(edge) for edge in graph.edges if edge.tail not in hidden and edge.head not in hidden],
         "clusters": [_cluster(cluster) for cluster in graph.clusters],
         "frames": list(frames) or own,
     }

@@ -82,8 +82,7 @@ def record_model(
             if not results:
                 raise DTypeError(explain("draw", "a model that returns a Tensor", "one that returns none"))
             if target is not None:
-                results = [cross_entropy(results[0], target)]
-                results[0].name = "loss"
+                results = [_loss(results[0], target)]
         if observer is not None:
             _run_backward(observer, results)
     names = _names(model, inputs)
@@ -98,6 +97,14 @@ def record_model(
         observer=observer,
         backward=backward,
     )
+
+
+def _loss(result: Tensor, target: Any) -> Tensor:
+    labels = target.detach() if isinstance(target, Tensor) else Tensor(target)
+    labels.name = "labels"
+    loss = cross_entropy(result, labels)
+    loss.name = "loss"
+    return loss
 
 
 def _run_backward(observer: Observer, results: list[Tensor]) -> None:
