@@ -55,9 +55,10 @@ def test_documents_fit_the_schema_and_refer_to_what_exists(settings: dict[str, A
     assert all(key in keys for frame in graph["frames"] for key in frame["nodes"])
 
 
-def test_what_is_totalled() -> None:
+@pytest.mark.parametrize("backward", [False, True])
+def test_what_is_totalled(backward: bool) -> None:
     model = small_cnn()
-    [graph] = document()["graphs"]
+    [graph] = document(backward=backward)["graphs"]
     assert graph["totals"]["parameters"] == sum(parameter.size for parameter in model.parameters())
     assert graph["totals"]["flops"] == sum(node["flops"] for node in graph["nodes"])
     assert graph["totals"]["kept_bytes"] > 0

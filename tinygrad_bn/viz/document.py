@@ -45,7 +45,7 @@ def graph_document(graph: GraphRecord, name: str, frames: Sequence[dict[str, Any
     hidden = {node.id for nodes in inside.values() for node in nodes}
     nodes = [node for node in graph.nodes if node.id not in hidden]
     own = [frame_document(graph, "")] if any(node.observation is not None for node in graph.nodes) else []
-    parameters = [node for node in graph.nodes if node.role is Role.PARAMETER]
+    parameters = [node for node in graph.nodes if node.role is Role.PARAMETER and node.derivative_of is None]
     return {
         "name": name,
         "title": graph.title,
