@@ -9,7 +9,7 @@ from .docking import STORED
 from .document import dotted
 from .heading import heading
 from .labels import SMALL, listed, node_label, times, tooltip
-from .markup import attribute_list, font, quoted
+from .markup import attribute_list, cell, font, quoted, table
 from .operations import COMMUTATIVE
 from .records import ClusterRecord, EdgeRecord, Flow, GraphRecord, NodeRecord, Role
 from .scene import Scene, pairs
@@ -102,14 +102,15 @@ def _edges(scene: Scene, beside: dict[int, int]) -> Iterable[str]:
     for edge in scene.graph.edges:
         if edge.tail in scene.absent or edge.head in scene.absent:
             continue
+        if edge.flow is Flow.KEPT and (edge.tail, edge.head) in linked:
+            continue  # one value that is kept as two arguments, as in x · x
         linked.add((edge.tail, edge.head))
         if edge.flow is Flow.VALUE:
             yield _value_edge(scene, edge, labelled)
         else:
             yield _backward_edge(scene, edge)
     for first, second in beside.items():
-        if (first, second) not in linked:
-            yield f"\tn{first} -> n{second} [style=invis]\n"  # keeps the derivative at the right of its operation
+        yield f"\tn{first} -> n{second} [style=invis]\n"  # keeps the derivative at the right of its operation
 
 
 def _value_edge(scene: Scene, edge: EdgeRecord, labelled: set[int]) -> str:
@@ -194,7 +195,8 @@ def _cluster_head(scene: Scene, cluster: ClusterRecord, depth: int) -> list[str]
     if cluster.label and path:
         title += f"  {font(path, size=SMALL, colour=theme.faint)}"
     if cluster.attributes and scene.view.attributes:
-        title += f"  {font(listed(cluster.attributes), size=SMALL)}"
+        # Below each other: a short title is crossed by fewer edges.
+        title = table([cell(title, left=True), cell(font(listed(cluster.attributes), size=SMALL), left=True)])
     opened = cluster.role is not Role.MODULE
     look = theme.looks[cluster.role]
     norm = cluster.role is Role.NORM

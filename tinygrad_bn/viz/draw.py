@@ -13,6 +13,7 @@ from ..tensor import Tensor
 from .dot import body, graph_attributes
 from .drawing import Drawing
 from .fold import fold
+from .painting import QUANTITIES
 from .records import GraphRecord
 from .trace import Input, Model, record_model, record_tensor
 from .view import View
@@ -23,6 +24,7 @@ def draw(
     input: Input | None = None,
     *,
     depth: int | None = None,
+    roll: bool = True,
     expand: Iterable[str] | str = (),
     direction: str = "TB",
     parameters: str = "inside",
@@ -83,7 +85,8 @@ def draw(
     if depth is not None:
         depth = as_index("draw", "depth", depth, minimum=0)
     recorded = _record(tensor_or_model, input, target, observe, expand=expand, title=name, backward=backward)
-    graph = fold(recorded, depth)
+    measured = show_values or (colour_by in QUANTITIES and QUANTITIES[colour_by].measured)
+    graph = fold(recorded, depth, rolled=roll and not measured)
     attributes = graph_attributes(graph, view)
     drawing = Drawing(
         # Also the default file name, so neither may hold anything that means something to DOT or to a file system.

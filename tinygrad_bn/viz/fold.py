@@ -7,20 +7,23 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 
 from .records import ClusterRecord, Content, EdgeRecord, Flow, GraphRecord, NodeRecord, Role
+from .roll import roll
 
 MOST_CONTENTS = 8
 """Operations of a closed module that are shown one by one; more are counted by kind."""
 
 
-def fold(graph: GraphRecord, depth: int | None) -> GraphRecord:
+def fold(graph: GraphRecord, depth: int | None, *, rolled: bool = False) -> GraphRecord:
     """Return the graph with the modules at a depth closed.
 
     Args:
         graph: as it was recorded.
         depth: how many levels of modules are opened: 0 shows the outermost module as one node, 1 shows the modules
             directly inside it, None opens all. A closed module of a single operation is shown as that operation.
+        rolled: whether consecutive modules that are built alike become one, see `roll`.
     """
-    return _without_boxes_of_one(graph if depth is None else _closed(graph, depth))
+    closed = graph if depth is None else _closed(graph, depth)
+    return _without_boxes_of_one(roll(closed) if rolled else closed)
 
 
 @dataclass(frozen=True)
@@ -171,15 +174,23 @@ def _without_boxes_of_one(graph: GraphRecord) -> GraphRecord:
         elif cluster.role is not Role.MODULE or (held[cluster.id] > 1 and not whole):
             kept.add(cluster.id)
     new_ids: dict[int | None, int | None] = {None: None}
+    repeats: dict[int | None, int] = {None: 1}  # of the boxes that are left out around what is inside
     clusters: list[ClusterRecord] = []
     for cluster in graph.clusters:
+        repeat = cluster.repeat * repeats[cluster.parent]
         if cluster.id in kept:
-            new_ids[cluster.id] = len(clusters)
-            clusters.append(replace(cluster, id=len(clusters), parent=new_ids[cluster.parent]))
+            new_ids[cluster.id], repeats[cluster.id] = len(clusters), 1
+            clusters.append(replace(cluster, id=len(clusters), parent=new_ids[cluster.parent], repeat=repeat))
         else:
-            new_ids[cluster.id] = new_ids[cluster.parent]
+            new_ids[cluster.id], repeats[cluster.id] = new_ids[cluster.parent], repeat
     nodes = tuple(
-        replace(node, cluster=new_ids[node.cluster], module=_module_around(graph, node, kept)) for node in graph.nodes
+        replace(
+            node,
+            cluster=new_ids[node.cluster],
+            module=_module_around(graph, node, kept),
+            repeat=node.repeat * repeats[node.cluster],
+        )
+        for node in graph.nodes
     )
     return replace(graph, nodes=nodes, clusters=tuple(clusters))
 

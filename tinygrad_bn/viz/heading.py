@@ -6,7 +6,7 @@ from .labels import SMALL, chip
 from .markup import cell, font, table
 from .records import Flow, Role
 from .scale import text_on
-from .scene import Scene, multiplicities
+from .scene import Scene
 from .style import MEANINGS
 from .units import bytes_text, flops_text, shape_text
 
@@ -40,14 +40,11 @@ def _facts(scene: Scene) -> list[str]:
 
 
 def _costs(scene: Scene) -> list[str]:
-    """Return what the whole computation costs; what is drawn once and stands for several counts several times."""
-    parameters = flops = kept = 0
-    for node, count in zip(scene.graph.nodes, multiplicities(scene.graph), strict=True):
-        if node.derivative_of is None:
-            trained = node.size if node.role is Role.PARAMETER else node.parameter_count
-            parameters += count * trained
-            flops += count * node.flops
-            kept += count * node.kept_bytes
+    """Return what the whole computation costs; a parameter that is drawn once counts for all that it stands for."""
+    forward = [node for node in scene.graph.nodes if node.derivative_of is None]
+    parameters = sum(node.parameter_count for node in forward)
+    parameters += sum(node.size * scene.counts[node.id] for node in forward if node.role is Role.PARAMETER)
+    flops, kept = sum(node.flops for node in forward), sum(node.kept_bytes for node in forward)
     costs = [f"{parameters:,} parameters"]
     costs += [flops_text(flops)] if flops else []
     return costs + ([f"{bytes_text(kept)} kept for backward"] if kept else [])
@@ -84,9 +81,10 @@ def _scale(scene: Scene) -> str:
         return ""
     bar = []
     for step in range(_STEPS):
-        number = painting.low + (painting.high - painting.low) * step / (_STEPS - 1)
+        share = step / (_STEPS - 1)
+        number = painting.low * (1 - share) + painting.high * share
         fill = painting.fill(number, scene.view.theme)
-        shown = step in (0, (_STEPS - 1) // 2, _STEPS - 1)
+        shown = step in (0, _STEPS // 2, _STEPS - 1)
         text = font(painting.quantity.write(number), size=_TINY, colour=text_on(fill)) if shown else " "
         bar.append(f'<TD BGCOLOR="{fill}" HEIGHT="16" WIDTH="14">{text}</TD>')
     title = font(painting.quantity.title, size=SMALL, bold=True)

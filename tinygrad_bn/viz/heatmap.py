@@ -34,7 +34,8 @@ def heat_maps(node: NodeRecord, theme: str, faint: str) -> str:
     """
     if node.observation is None:
         return ""
-    known = (("value", node.observation.value), ("gradient", node.observation.gradient))
+    name = "value" if node.role.is_tensor else "output"
+    known = ((name, node.observation.value), ("gradient", node.observation.gradient))
     maps = [
         cell(_captioned(caption, node, facts.values, theme, faint))
         for caption, facts in known
@@ -73,5 +74,13 @@ def _panel(rows: Matrix, largest: float, theme: str) -> str:
 
 def _number_cell(value: float, largest: float, theme: str) -> str:
     fill = diverging(value / largest if largest and math.isfinite(value) else 0.0, theme)
-    text = font(number_text(value), size=_SIZE, colour=text_on(fill))
+    text = font(_written(value, largest), size=_SIZE, colour=text_on(fill))
     return f'<TD BGCOLOR="{fill}" WIDTH="24" HEIGHT="15">{text}</TD>'
+
+
+def _written(value: float, largest: float) -> str:
+    """Write a number with as many decimals as three digits of the largest have, so that columns can be compared."""
+    if value == 0 or not math.isfinite(value) or not 1e-3 <= largest < 1e5:
+        return number_text(value)
+    decimals = max(0, 2 - math.floor(math.log10(largest)))
+    return f"{value:.{decimals}f}".replace("-", "−")

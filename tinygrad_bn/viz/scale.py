@@ -1,19 +1,21 @@
 """Colours for numbers, so that equal steps look equal, also to colour-blind readers.
 
-Both scales are straight lines in Oklab (Björn Ottosson 2020, "A perceptual color space for image processing"), in
-which equal distances are equally visible differences. The sequential one runs from pale yellow to dark blue, the
-diverging one from blue through the neutral colour of 0 to orange. Red-green blindness leaves the axis between yellow
-and blue intact, and all lightness.
+Both scales have constant speed in Oklab (Björn Ottosson 2020, "A perceptual color space for image processing"), in
+which equal distances are equally visible differences. The sequential one is a helix of constant chroma from pale yellow
+through teal to dark blue, the diverging one two straight lines from the neutral colour of 0 to blue and to orange.
+Lightness changes evenly along both, and red-green blindness leaves it intact, and the axis between yellow and blue.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 Lab = tuple[float, float, float]
 
-_SEQUENTIAL: tuple[Lab, Lab] = ((0.965, -0.012, 0.06), (0.33, -0.01, -0.115))
-"""Oklab of the smallest and the largest number; on dark ground they change places."""
+_SMALLEST, _LARGEST = (0.955, 105.0), (0.33, 268.0)
+_CHROMA = 0.088
+"""Oklab's lightness and hue in degrees of the smallest and the largest number; on dark ground they change places."""
 
 _DIVERGING: dict[str, tuple[Lab, Lab, Lab]] = {
     "light": ((0.52, -0.035, -0.135), (0.985, 0.0, 0.0), (0.52, 0.105, 0.08)),
@@ -26,14 +28,19 @@ _TEXTS = ("#111111", "#fdfdfd")
 
 def sequential(position: float, theme: str = "light") -> str:
     """Return the colour of a position from 0 (the smallest number) to 1."""
-    smallest, largest = _SEQUENTIAL if theme == "light" else _SEQUENTIAL[::-1]
-    return _hexadecimal(_between(smallest, largest, position))
+    position = min(max(position, 0.0), 1.0)
+    position = position if theme == "light" else 1.0 - position
+    lightness, hue = (s + (e - s) * position for s, e in zip(_SMALLEST, _LARGEST, strict=True))
+    angle = math.radians(hue)
+    return _hexadecimal((lightness, _CHROMA * math.cos(angle), _CHROMA * math.sin(angle)))
 
 
 def diverging(position: float, theme: str = "light") -> str:
     """Return the colour of a position from -1 over 0 to 1."""
     negative, zero, positive = _DIVERGING[theme]
-    return _hexadecimal(_between(zero, positive if position > 0 else negative, abs(position)))
+    end, share = positive if position > 0 else negative, min(abs(position), 1.0)
+    lightness, a, b = (s + (e - s) * share for s, e in zip(zero, end, strict=True))
+    return _hexadecimal((lightness, a, b))
 
 
 def text_on(fill: str) -> str:
@@ -45,12 +52,6 @@ def contrast(first: str, second: str) -> float:
     """Return the contrast ratio of two colours, from 1 to 21 (WCAG 2.2); text should have 4.5 at least."""
     lighter, darker = sorted((_luminance(first), _luminance(second)), reverse=True)
     return (lighter + 0.05) / (darker + 0.05)
-
-
-def _between(start: Lab, end: Lab, position: float) -> Lab:
-    position = min(max(position, 0.0), 1.0)
-    lightness, a, b = (s + (e - s) * position for s, e in zip(start, end, strict=True))
-    return lightness, a, b
 
 
 def _hexadecimal(lab: Lab) -> str:

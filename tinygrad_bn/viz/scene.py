@@ -25,6 +25,7 @@ class Scene:
         docked: parameters and buffers that are shown inside an operation, by its id.
         absent: ids of nodes that are not drawn.
         sums: ids of nodes that add up gradients.
+        counts: how many alike each node stands for, by its id.
         painting: numbers that colour the nodes; None where roles do.
     """
 
@@ -42,12 +43,14 @@ class Scene:
         if view.parameters == "hidden":
             self.absent = {node.id for node in graph.nodes if node.role in STORED}
         self.sums = _sums(graph)
+        self.counts = _counts(graph)
         self.painting = None if view.colour_by == "role" else paint(graph, view.colour_by, self.parameters_of)
 
     def parameters_of(self, node: NodeRecord) -> int:
-        """Return how many trained numbers belong to an operation or a closed module alone."""
+        """Return how many trained numbers belong to an operation or a closed module, and to all that it stands for."""
         stored = self._stored.get(node.id, ()) if node.derivative_of is None else ()
-        return node.parameter_count + sum(leaf.size for leaf in stored if leaf.role is Role.PARAMETER)
+        own = sum(leaf.size for leaf in stored if leaf.role is Role.PARAMETER)
+        return node.parameter_count + own * self.counts[node.id]
 
     def look(self, node: NodeRecord) -> Look:
         """Return how a node is drawn: after its role, or after its number."""
@@ -83,7 +86,7 @@ def _sums(graph: GraphRecord) -> set[int]:
     return {node.id for node in graph.nodes if node.derivative_of is not None} - derivatives
 
 
-def multiplicities(graph: GraphRecord) -> Sequence[int]:
+def _counts(graph: GraphRecord) -> Sequence[int]:
     """Return how many alike each node stands for: its own repeats times those of the clusters around it."""
     around: list[int] = []
     for cluster in graph.clusters:
