@@ -1,5 +1,6 @@
 /** The page as a whole: what the reader has chosen, and the parts that show it. */
 
+import { changesOf } from "./changes.js";
 import { Diff } from "./diff.js";
 import { DiffBar } from "./diffbar.js";
 import { html, svg } from "./dom.js";
@@ -24,7 +25,7 @@ import { firstLevels, openTo, visible } from "./visible.js";
 
 const MOST_AT_FIRST = 60;
 /** The zoom below which a first picture is hard to read. */
-const READABLE = 0.62;
+const READABLE = 0.56;
 
 export class App {
   /**
@@ -52,9 +53,14 @@ export class App {
       graph: 0,
       theme: matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light",
       query: "",
+      listed: innerWidth >= 1100,
     });
     /** @type {Pane[]} */
     this.panes = [];
+    /** Whether the reader has zoomed, moved or opened anything. */
+    this.touched = false;
+    /** @type {?Set<string>} what the address or a search asked for */
+    this.extra = null;
   }
 
   get state() {
@@ -90,12 +96,13 @@ export class App {
     this.hover = new Hover(this);
     this.help = help();
     this.announcer = html("p", { class: "unseen", role: "status", "aria-live": "polite" });
-    this.stage = html("main", {}, this.panesHost, this.legend.element, this.zoomButtons(), this.hover.element);
+    this.stage = html("main", {}, this.panesHost, this.toolbar.switches, this.legend.element, this.zoomButtons(), this.hover.element);
     this.toolbar.searchHost.append(this.search.element);
     const bars = html("footer", {}, this.diffBar.element, this.timeline.element);
     this.host.append(this.toolbar.element, this.stage, this.panel, bars, this.help, this.announcer);
     document.documentElement.dataset.theme = this.state.theme;
     this.makePanes();
+    this.showPanel();
     Object.assign(this.state, this.firstState());
     this.refresh(null, false);
     this.toolbar.update();
@@ -155,20 +162,14 @@ export class App {
       background: () => this.select(null),
       hover: (event, pane) => this.hover.moved(event, pane),
       leave: () => this.hover.left(),
+      touched: () => (this.touched = true),
       moved: (pane) => this.follow(pane),
     };
   }
 
   /** Two panes beside each other show the same part. */
   follow(leader) {
-    if (this.following || this.panes.length < 2) return;
-    this.following = true;
-    for (const pane of this.panes) {
-      if (pane === leader) continue;
-      pane.zoom = leader.zoom;
-      pane.panZoom.pan(leader.panZoom.getPan());
-    }
-    this.following = false;
+    for (const pane of this.panes) if (pane !== leader) pane.showLike(leader);
   }
 
   /** @param {Graph} graph @param {Partial<import("./store.js").State>} instead of what is chosen */
@@ -224,17 +225,22 @@ export class App {
   }
 
   toggle(key, pane = this.panes[0]) {
+    this.touched = true;
     const open = new Set(this.state.open);
     if (!open.delete(key)) open.add(key);
     this.store.set({ open, selected: this.state.selected && key, graph: pane.graph }, { anchor: key });
     this.announce(`${open.has(key) ? "opened" : "closed"} ${key}`);
   }
 
+  /** Open so many levels; with all details in the nodes only where that can still be read. */
   setLevels(levels) {
-    this.store.set({ open: this.openAll({ levels }).open, selected: null });
+    const { open } = this.openAll({ levels });
+    const layout = this.sceneFor(this.graphs[this.panes[0].graph], { open, compact: false }).layout;
+    this.store.set({ open, compact: this.panes[0].zoomFor(layout) < READABLE, selected: null });
   }
 
   select(key, pane = this.panes[0]) {
+    this.extra = null;
     this.store.set({ selected: key, graph: pane.graph });
     if (key) this.announce(`selected ${key}`);
   }
@@ -254,9 +260,10 @@ export class App {
     }
     const changes = { selected: known[0], graph: number };
     if ([...open].some((key) => !this.state.open.has(key))) changes.open = open;
+    this.touched = true;
+    this.extra = new Set(known);
     this.store.set(changes);
     this.paneOf(number).centre(known[0]);
-    this.extra = new Set(known);
     this.repaint();
   }
 
@@ -307,9 +314,13 @@ export class App {
     const graph = this.graphs[number];
     const node = graph.byKey.get(selected) ?? null;
     const group = graph.groupByKey.get(selected) ?? null;
-    this.panel.hidden = !node && !group;
-    this.host.classList.toggle("with-panel", !this.panel.hidden);
-    if (this.panel.hidden) return;
+    const listed = this.state.tab === "diff" && this.state.listed && !node && !group;
+    this.panel.hidden = !node && !group && !listed;
+    if (listed) {
+      const hooks = { close: () => this.store.set({ listed: false }), select: (key) => this.goTo([key]) };
+      this.panel.replaceChildren(...changesOf(this.diff, hooks));
+    }
+    if (this.panel.hidden || listed) return;
     const { scrollTop } = this.panel;
     const changes = this.diff?.linesOn(number, selected) ?? null;
     const hooks = {
@@ -335,17 +346,22 @@ export class App {
   }
 
   zoom(factor) {
+    this.touched = true;
     this.panes[0].zoomBy(factor);
   }
 
   fit() {
-    this.panes[0].fit();
-    this.follow(this.panes[0]);
+    const layouts = this.panes.map((pane) => pane.scene.layout);
+    const most = (name) => Math.max(...layouts.map((layout) => layout[name]));
+    for (const pane of this.panes) pane.fit({ width: most("width"), height: most("height") });
+    this.touched = false;
   }
 
+  /** Everything stays in view until the reader has chosen what to look at. */
   resized() {
     for (const pane of this.panes) pane.resized();
     if (!this.touched) this.fit();
+    else if (this.state.selected) this.paneOf(this.state.graph).bringIntoView(this.state.selected);
   }
 
   toggleTheme() {

@@ -3,7 +3,7 @@
  *
  * @typedef {{kind: "text", text: string, style: string, x: number, y: number, anchor: string, faint: boolean}
  *   | {kind: "chip", text: string, role: string, x: number, y: number, w: number, h: number}
- *   | {kind: "glyph", role: string, text: string, title: string, x: number, y: number, w: number, h: number}
+ *   | {kind: "glyph", id: ?number, role: string, text: string, title: string, x: number, y: number, w: number, h: number}
  *   | {kind: "strip", x: number, y: number, w: number, h: number}} Part
  * @typedef {{key: string, role: string, form: "card" | "stack" | "round" | "leaf", w: number, h: number,
  *   round: boolean, backward: boolean, parts: Part[], label: string}} Card
@@ -58,13 +58,18 @@ class Rows {
     this.rows = [];
   }
 
-  /** Text on the left, and on the right. */
-  pair(left, leftStyle, right, rightStyle) {
-    const needed = this.measure(left, leftStyle) + (right ? this.measure(right, rightStyle) + 14 : 0);
+  /** What it is and what it is called on the left, its shape on the right. */
+  title(title, name, shape) {
+    const { measure } = this;
+    const right = shape ? measure(shape, "shape") + 14 : 0;
+    const needed = measure(title, "title") + (name ? measure(name, "name") + 7 : 0) + right;
     this.add(17, needed, (y, w) => {
-      const room = w - (right ? this.measure(right, rightStyle) + 14 : 0);
-      const parts = [text(shortened(left, leftStyle, room, this.measure), leftStyle, PADDING, y + 12.5)];
-      if (right) parts.push(text(right, rightStyle, PADDING + w, y + 12.5, "end", true));
+      const first = shortened(title, "title", w - right, measure);
+      const parts = [text(first, "title", PADDING, y + 12.5)];
+      const start = measure(first, "title") + 7;
+      const second = name ? shortened(name, "name", w - right - start, measure) : "";
+      if (second && second !== "\u2026") parts.push(text(second, "name", PADDING + start, y + 12.5, "start", true));
+      if (shape) parts.push(text(shape, "shape", PADDING + w, y + 12.5, "end", true));
       return parts;
     });
   }
@@ -101,8 +106,8 @@ class Rows {
     if (contents.length <= 5 && all <= MOST - 2 * PADDING) {
       this.add(21, all, (y) => {
         let x = PADDING;
-        return contents.map(({ role, label }, index) => {
-          const part = { kind: "glyph", role, text: label, title: label, x, y: y + 4, w: words[index], h: 14 };
+        return contents.map(({ role, label, id }, index) => {
+          const part = { kind: "glyph", id, role, text: label, title: label, x, y: y + 4, w: words[index], h: 14 };
           x += words[index] + 3;
           return part;
         });
@@ -113,8 +118,9 @@ class Rows {
     const [cell, gap] = [9, 2];
     this.add(0, Math.min(shown.length, 20) * (cell + gap), (y, w) => {
       const columns = Math.max(1, Math.floor((w + gap) / (cell + gap)));
-      const parts = shown.map(({ role, label }, index) => ({
+      const parts = shown.map(({ role, label, id }, index) => ({
         kind: "glyph",
+        id,
         role,
         text: "",
         title: label,
@@ -158,13 +164,12 @@ function text(words, style, x, y, anchor = "start", faint = false) {
 function operationCard(item, measure, options) {
   const node = item.node;
   const rows = new Rows(measure);
-  const title = `${node.module || node.label}${times(node.repeat)}`;
-  rows.pair(title, "title", numbers.shape(node.shape), "shape");
+  const title = `${node.derivative_of === null ? "" : "\u2202"}${node.module || node.label}${times(node.repeat)}`;
+  const name = node.module && !options.compact ? nameInside(node.name, item.box) : "";
+  rows.title(title, name, numbers.shape(node.shape));
   if (options.strip && options.compact) rows.strip();
   if (options.compact) return { ...rows.done(), ...common(item, node.role), form: "card", round: false, label: title };
-  const name = nameInside(node.name, item.box);
-  const shown = node.module ? [name] : [];
-  rows.line([...shown, ...attributesOf(node.attributes)].filter(Boolean).join(" \u00b7 "), "name");
+  rows.line(attributesOf(node.attributes).join(" \u00b7 "), "name");
   rows.chips(
     node.parameters.map((parameter) => ({
       text: `${nameInside(parameter.name, { name: node.name })} ${numbers.shape(parameter.shape)}`,
@@ -182,8 +187,7 @@ function groupCard(item, measure, options) {
   const rows = new Rows(measure);
   const title = `${group.label}${times(group.repeat)}`;
   if (options.compact) return compactGroupCard(item, measure, options, title);
-  rows.pair(title, "title", summary.output ? numbers.shape(summary.output.shape) : "", "shape");
-  rows.line(nameInside(group.name, item.box), "name");
+  rows.title(title, nameInside(group.name, item.box), summary.output ? numbers.shape(summary.output.shape) : "");
   rows.glyphs(summary.contents);
   if (options.strip) rows.strip();
   const sums = [
@@ -213,9 +217,9 @@ function compactGroupCard(item, measure, options, title) {
 /** One row of what is inside: with words where there are few, as small squares where there are many. */
 function glyphRow(contents, x, y, measure) {
   const words = contents.length <= 4;
-  const parts = contents.slice(0, GLYPHS).map(({ role, label }) => {
+  const parts = contents.slice(0, GLYPHS).map(({ role, label, id }) => {
     const w = words ? measure(label, "glyph") + 10 : 8;
-    const part = { kind: "glyph", role, text: words ? label : "", title: label, x, y: words ? y + 1 : y + 4, w, h: words ? 14 : 8 };
+    const part = { kind: "glyph", id, role, text: words ? label : "", title: label, x, y: words ? y + 1 : y + 4, w, h: words ? 14 : 8 };
     x += w + (words ? 3 : 2);
     return part;
   });
@@ -242,7 +246,8 @@ function signCard(item, measure, options) {
 function tensorCard(item, measure, options) {
   const node = item.node;
   const stored = node.role === "parameter" || node.role === "buffer";
-  const name = shortened(nameInside(node.label, item.box), "title", 170, measure);
+  const plain = nameInside(node.label, item.box);
+  const name = shortened(node.derivative_of === null ? plain : `\u2202${plain}`, "title", 170, measure);
   const size = numbers.shape(node.shape);
   const strip = options.strip ? STRIP + 8 : 0;
   const w = Math.ceil(Math.max(measure(name, "title") + measure(size, "shape") + 10 + 2 * 15, strip ? 120 : 76));

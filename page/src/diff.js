@@ -29,6 +29,13 @@ export class Diff {
     this.ofSecond = new Map(data.pairs.map((pair) => [pair.second, pair]));
     this.removed = new Set(data.removed);
     this.added = new Set(data.added);
+    /** Every difference: the graph that it is found in, the key there, and what there is to say. */
+    this.all = [
+      ...data.pairs.map((pair) => this.entry(pair.first, true)),
+      ...data.removed.map((id) => this.entry(id, true)),
+      ...data.added.map((id) => this.entry(id, false)),
+    ].filter(Boolean);
+    this.statuses = new Set(this.all.flatMap(({ statuses }) => statuses));
   }
 
   /**
@@ -125,17 +132,10 @@ export class Diff {
     return `${after(this.first, pair.first)} in ${this.data.first}, ${after(this.second, pair.second)} in ${this.data.second}`;
   }
 
-  /** Every difference: the graph that it is found in, the key there, and the lines. */
-  all() {
-    const entries = [];
-    const add = (number, graph, id, isFirst) => {
-      const node = graph.nodes.get(id);
-      const lines = node ? this.linesOnNode(node, isFirst) : [];
-      if (lines.length) entries.push({ graph: number, key: node.key, status: this.statusOf(node, isFirst)[0], lines });
-    };
-    for (const pair of this.data.pairs) add(this.firstGraph, this.first, pair.first, true);
-    for (const id of this.data.removed) add(this.firstGraph, this.first, id, true);
-    for (const id of this.data.added) add(this.secondGraph, this.second, id, false);
-    return entries;
+  entry(id, isFirst) {
+    const node = (isFirst ? this.first : this.second).nodes.get(id);
+    const statuses = node ? this.statusOf(node, isFirst) : [];
+    if (!statuses.length) return null;
+    return { graph: isFirst ? this.firstGraph : this.secondGraph, key: node.key, statuses, lines: this.linesOnNode(node, isFirst) };
   }
 }

@@ -2,7 +2,7 @@
 
 import { SIGNS } from "./diff.js";
 import { html, svg } from "./dom.js";
-import { drawBox, drawCard, drawCurves } from "./draw.js";
+import { drawBox, drawCard, drawCurves, drawGlyph } from "./draw.js";
 import { moment, placeAll, play } from "./motion.js";
 
 const MILLISECONDS = 1800;
@@ -24,8 +24,9 @@ export class DiffBar {
       value: 0,
       "aria-label": "from the first graph to the second",
       oninput: () => {
+        const time = Number(this.slider.value);
         this.halt();
-        this.go(Number(this.slider.value));
+        this.go(time);
       },
     });
     const end = (name, time) => html("button", { class: "end", onclick: () => this.playTo(time) }, name);
@@ -91,24 +92,53 @@ export class DiffBar {
       const from = match.first && layouts.pair[0].items.get(match.first.key);
       const to = match.second && layouts.pair[1].items.get(match.second.key);
       const cards = [match.first && scenes[0].cards.get(match.first.key), match.second && scenes[1].cards.get(match.second.key)];
-      const moves = match.first?.node && match.marks.some(({ status }) => status === "moved");
-      const bend = moves ? Math.max(from.w, to.w) * 0.75 + 40 : 0;
-      const same = cards[0] && cards[1] && JSON.stringify(cards[0].parts) === JSON.stringify(cards[1].parts);
-      cards.forEach((card, side) => {
+      const moves = Boolean(from && to && match.first.node && match.marks.some(({ status }) => status === "moved"));
+      const bend = moves ? [Math.max(from.w, to.w) * 0.8 + 70, 0] : null;
+      const glyphs = match.first?.group && match.second?.group ? this.glyphs(cards, from, to) : [];
+      const shown = glyphs.length ? cards.map(withoutGlyphs) : cards;
+      const same = cards[0] && cards[1] && JSON.stringify(written(shown[0])) === JSON.stringify(written(shown[1]));
+      shown.forEach((card, side) => {
         if (!card || (side === 1 && same)) return;
         const drawn = { ...drawCard({ ...card, key: match.key }), item: side === 0 ? match.first : match.second };
+        drawn.card = cards[side];
         drawn.graph = side === 0 ? this.diff.firstGraph : this.diff.secondGraph;
         mark(drawn, match.marks);
         if (moves) onTop.push(drawn.element);
         else pane.layers.items.append(drawn.element);
-        if (side === 0 || !cards[0]) pane.items.set(match.key, drawn);
-        const alone = side === 0 ? "out" : "in";
-        tracks.push({ drawn, key: match.key, from, to, fade: same ? "" : alone, bend });
+        const keep = side === 0 || !cards[0];
+        if (keep) pane.items.set(match.key, drawn);
+        tracks.push({ drawn, key: keep ? match.key : null, from, to, fade: same ? "" : side === 0 ? "out" : "in", bend });
       });
-      if (moves && from && to) pane.layers.marks.append(wayArrow(from, to));
+      pane.layers.items.append(...glyphs.map(({ drawn }) => drawn.element));
+      tracks.push(...glyphs);
+      if (moves) pane.layers.marks.append(wayArrow(from, to));
     }
     pane.layers.items.append(...onTop);
     return tracks;
+  }
+
+  /** What is inside a module that is closed in both graphs, each glyph on its own way. */
+  glyphs(cards, from, to) {
+    const places = cards.map((card, side) => {
+      const rect = side === 0 ? from : to;
+      const [left, top] = [rect.x - card.w / 2, rect.y - card.h / 2];
+      const at = (part) => ({ x: left + part.x + part.w / 2, y: top + part.y + part.h / 2, w: part.w, h: part.h });
+      return card.parts.filter((part) => part.kind === "glyph").map((part) => ({ part, rect: at(part) }));
+    });
+    const second = new Map(places[1].map((place) => [place.part.id, place]));
+    const tracks = [];
+    for (const { part, rect } of places[0]) {
+      const pair = this.diff.ofFirst.get(part.id);
+      const other = second.get(pair?.second);
+      second.delete(pair?.second);
+      const same = other && other.part.text === part.text && other.part.role === part.role;
+      const bend = pair?.moved ? [0, -part.h * 1.3] : null;
+      const ends = { from: rect, to: other?.rect ?? null, bend };
+      tracks.push({ drawn: drawGlyph(part), ...ends, fade: same ? "" : "out", moved: pair?.moved });
+      if (other && !same) tracks.push({ drawn: drawGlyph(other.part), ...ends, fade: "in" });
+    }
+    for (const { part, rect } of second.values()) tracks.push({ drawn: drawGlyph(part), from: null, to: rect, fade: "in" });
+    return tracks.sort((a, b) => Boolean(a.moved) - Boolean(b.moved));
   }
 
   go(time) {
@@ -146,7 +176,7 @@ export class DiffBar {
     return html(
       "ul",
       { class: "marks-legend" },
-      Object.entries(texts).map(([status, text]) => html("li", { class: `diff-${status}` }, html("b", {}, SIGNS[status]), text)),
+      Object.entries(texts).filter(([status]) => this.diff.statuses.has(status)).map(([status, text]) => html("li", { class: `diff-${status}` }, html("b", {}, SIGNS[status]), text)),
     );
   }
 
@@ -190,24 +220,35 @@ function moved(layout, dx, dy) {
   };
 }
 
-/** A ring around the card and a badge with a sign for each kind of difference. */
+/** A badge with a sign for each kind of difference; a single operation has a ring around it, too. */
 function mark(drawn, marks) {
   if (!marks.length) return;
   const { card, element } = drawn;
   element.classList.add("marked", `diff-${marks[0].status}`);
-  const ring = svg("rect", { class: "ring", x: -5, y: -5, width: card.w + 10, height: card.h + 10, rx: card.form === "leaf" ? 3 : 12 });
-  const badges = marks.map(({ status, count }, index) => {
+  if (card.form !== "stack") {
+    const radius = { leaf: 3, round: card.h / 2 + 4, pill: card.h / 2 + 4 }[card.form] ?? 12;
+    element.append(svg("rect", { class: "ring", x: -4, y: -4, width: card.w + 8, height: card.h + 8, rx: radius }));
+  }
+  let x = -2;
+  for (const { status, count } of marks) {
     const words = count > 1 ? `${SIGNS[status]}${count}` : SIGNS[status];
     const w = 12 + 7 * words.length;
-    return svg(
-      "g",
-      { class: `badge diff-${status}`, transform: `translate(${-9 + index * 26} -13)` },
-      svg("rect", { width: w, height: 18, rx: 9 }),
-      svg("text", { x: w / 2, y: 13, "text-anchor": "middle", "font-size": 11.5, "font-weight": 700 }, words),
+    x -= w + 2;
+    element.append(
+      svg(
+        "g",
+        { class: `badge diff-${status}`, transform: `translate(${x} ${card.h / 2 - 9})` },
+        svg("rect", { width: w, height: 18, rx: 9 }),
+        svg("text", { x: w / 2, y: 13, "text-anchor": "middle", "font-size": 11.5, "font-weight": 700 }, words),
+      ),
     );
-  });
-  element.append(ring, ...badges);
+  }
 }
+
+const withoutGlyphs = (card) => card && { ...card, parts: card.parts.filter((part) => part.kind !== "glyph") };
+
+/** What can be seen of a card, whatever its key. */
+const written = ({ w, h, parts }) => ({ w, h, parts: parts.map((part) => ({ ...part, id: null })) });
 
 function wayArrow(from, to) {
   const [x1, x2] = [from.x + from.w / 2 + 7, to.x + to.w / 2 + 7];

@@ -83,6 +83,16 @@ export function drawCard(card) {
   return { element, place, card };
 }
 
+/** A glyph by itself, for when what is inside a closed module moves there. @returns {Drawn} */
+export function drawGlyph(part) {
+  const element = svg("g", { class: "apart" }, DRAWERS.glyph({ ...part, x: 0, y: 0 }));
+  const place = ({ x, y }, opacity) => {
+    element.setAttribute("transform", `translate(${(x - part.w / 2).toFixed(2)} ${(y - part.h / 2).toFixed(2)})`);
+    fade(element, opacity);
+  };
+  return { element, place };
+}
+
 /** @returns {Drawn & {heading: SVGElement}} an open group: a frame, and above the edges a heading that closes it */
 export function drawBox(box, heading) {
   const frame = svg("rect", { class: "frame", rx: 10 });

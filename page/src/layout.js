@@ -11,13 +11,6 @@ export async function graphviz(wasmBinary) {
   return new Viz(await Module({ wasmBinary }));
 }
 
-/** @param {string} base64 of gzipped bytes */
-export async function unpacked(base64) {
-  const packed = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
-}
-
 /** Remembers each layout by its DOT text, so that going back is immediate and always gives the same picture. */
 export class Layouts {
   constructor(viz) {

@@ -1,13 +1,21 @@
 /** Starts the page: reads the document, waits for Graphviz, and shows the first picture. */
 
 import { App } from "./app.js";
-import { graphviz, unpacked } from "./layout.js";
+import { graphviz } from "./layout.js";
+import { unpacked } from "./unpack.js";
 
 const textOf = (id) => document.getElementById(id).textContent;
 
+/** @returns {Promise<import("./types.js").Document>} */
+async function readDocument() {
+  const { packed } = document.getElementById("document").dataset;
+  const text = textOf("document");
+  return JSON.parse(packed ? new TextDecoder().decode(await unpacked(text)) : text);
+}
+
 async function start() {
-  const [viz] = await Promise.all([unpacked(textOf("graphviz")).then(graphviz)]);
-  const app = new App(document.body, JSON.parse(textOf("document")), viz);
+  const [viz, content] = await Promise.all([unpacked(textOf("graphviz")).then(graphviz), readDocument()]);
+  const app = new App(document.body, content, viz);
   app.start();
   document.documentElement.dataset.ready = "true";
 }

@@ -37,10 +37,11 @@ export class Graph {
     return this.groups.reduce((most, group) => Math.max(most, group.level + 1), 0);
   }
 
-  /** The parameters that a node holds or is, and those of everything in a group. */
+  /** The parameters that nodes of the forward pass hold or are, each once. */
   static parametersIn(nodes) {
     const found = new Map();
     for (const node of nodes) {
+      if (node.backward) continue;
       for (const parameter of node.parameters) found.set(parameter.key, parameter);
       if (node.role === "parameter") found.set(node.key, { key: node.key, role: node.role, size: product(node.shape) });
     }
@@ -126,7 +127,7 @@ function summaryOf(group) {
     const opened = outermostOperation(node, group);
     if (opened && counted.has(opened)) continue;
     if (opened) counted.add(opened);
-    contents.push({ role: (opened ?? node).role, label: (opened ?? node).label });
+    contents.push({ role: (opened ?? node).role, label: (opened ?? node).label, id: node.id });
   }
   const sizes = Graph.parametersIn(group.members).map((parameter) => parameter.size);
   const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);

@@ -4,7 +4,7 @@
 
 /**
  * One thing that moves.
- * @typedef {{drawn: import("./draw.js").Drawn, from: ?Rect, to: ?Rect, fade: "in" | "out" | "", bend?: number}} Track
+ * @typedef {{drawn: import("./draw.js").Drawn, from: ?Rect, to: ?Rect, fade: "in" | "out" | "", bend?: [number, number]}} Track
  */
 
 const clamp = (share) => Math.min(Math.max(share, 0), 1);
@@ -21,13 +21,16 @@ const mix = (from, to, share) => from + (to - from) * share;
  * @param {number} time
  * @returns {{rect: ?Rect, opacity: number}}
  */
-export function moment({ from, to, fade, bend = 0 }, time) {
+export function moment({ from, to, fade, bend = null }, time) {
   const share = smooth(time);
-  const opacity = { in: smooth((time - 0.45) / 0.55), out: 1 - smooth(time / 0.55), "": 1 }[fade];
+  const opacity = { in: smooth((time - 0.25) / 0.6), out: 1 - smooth((time - 0.15) / 0.6), "": 1 }[fade];
   if (!from || !to) return { rect: from ?? to, opacity };
   const rect = Object.fromEntries(["x", "y", "w", "h"].map((name) => [name, mix(from[name], to[name], share)]));
-  // Around what stands between, not through it.
-  rect.x += bend * Math.sin(Math.PI * share);
+  if (bend) {
+    // Around what stands between, not through it.
+    rect.x += bend[0] * Math.sin(Math.PI * share);
+    rect.y += bend[1] * Math.sin(Math.PI * share);
+  }
   return { rect, opacity };
 }
 

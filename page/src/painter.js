@@ -61,7 +61,10 @@ export class Painter {
       classes.toggle("missed", hits ? !hits.has(key) : false);
       classes.toggle("current", search.currentKey(pane) === key);
     }
-    for (const [key, drawn] of pane.boxes) drawn.element.classList.toggle("selected", key === selected);
+    for (const [key, drawn] of pane.boxes) {
+      drawn.element.classList.toggle("selected", key === selected);
+      drawn.element.classList.toggle("hit", hits?.has(key) ?? false);
+    }
   }
 }
 

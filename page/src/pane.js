@@ -58,7 +58,12 @@ export class Pane {
 
   listen() {
     let pressed = null;
-    this.svg.addEventListener("pointerdown", (event) => (pressed = [event.clientX, event.clientY]));
+    this.svg.addEventListener("pointerdown", (event) => {
+      pressed = [event.clientX, event.clientY];
+      document.activeElement?.blur();
+      this.hooks.touched();
+    });
+    this.svg.addEventListener("wheel", () => this.hooks.touched(), { passive: true });
     this.svg.addEventListener("click", (event) => {
       if (pressed && Math.hypot(event.clientX - pressed[0], event.clientY - pressed[1]) > 5) return;
       const item = event.target.closest("[data-key]");
@@ -153,10 +158,7 @@ export class Pane {
   keepInPlace(old, scene, anchor) {
     const then = anchor && (old.layout.items.get(anchor) ?? topOf(old.layout.boxes.get(anchor)));
     const now = anchor && (scene.layout.items.get(anchor) ?? topOf(scene.layout.boxes.get(anchor)));
-    if (!then || !now) {
-      this.fit();
-      return;
-    }
+    if (!then || !now) return;
     const zoom = this.zoom;
     this.panZoom.panBy({ x: (then.x - now.x) * zoom, y: (then.y - now.y) * zoom });
   }
@@ -182,13 +184,12 @@ export class Pane {
     return { width: clientWidth, height: clientHeight, top: this.host.querySelector(".pane-title") ? TITLE : 0 };
   }
 
-  fit() {
-    if (!this.scene) return;
-    const { width, height } = this.scene.layout;
+  /** Bring a picture of this size into the middle of the pane, whole. */
+  fit({ width, height }) {
     const room = this.room();
     // A pane that is not shown just now has no size to fit into.
     if (room.width < 50 || room.height < 50) return;
-    this.zoom = Math.max(this.zoomFor(this.scene.layout), 0.02);
+    this.zoom = Math.max(this.zoomFor({ width, height }), 0.02);
     this.panZoom.pan({
       x: (room.width - width * this.zoom) / 2,
       y: room.top + (room.height - room.top - height * this.zoom) / 2,
@@ -219,6 +220,15 @@ export class Pane {
     const { zoom } = this;
     const room = this.room();
     this.panZoom.pan({ x: room.width / 2 - rect.x * zoom, y: room.height / 2 - rect.y * zoom });
+  }
+
+  /** Show the same part as another pane. */
+  showLike(other) {
+    const [mine, wanted] = [this.panZoom.getPan(), other.panZoom.getPan()];
+    const differs = (a, b) => Math.abs(a - b) > 0.01;
+    if (differs(this.zoom * 1000, other.zoom * 1000)) this.zoom = other.zoom;
+    else if (!differs(mine.x, wanted.x) && !differs(mine.y, wanted.y)) return;
+    this.panZoom.pan(wanted);
   }
 
   zoomBy(factor) {

@@ -1,5 +1,6 @@
 /** The side panel: everything that is known of one node or module. */
 
+import { nameInside } from "./card.js";
 import { html } from "./dom.js";
 import { Graph } from "./model.js";
 import * as numbers from "./numbers.js";
@@ -94,7 +95,7 @@ function moduleSections({ item, graph, changes }, hooks) {
       ]),
     ),
     section("Contents", html("ul", { class: "contents" }, [...counts].map(([label, count]) => html("li", {}, `${count} \u00d7 ${label}`)))),
-    section("Parameters", parameterTable(Graph.parametersIn(group.members), null)),
+    section("Parameters", parameterTable(Graph.parametersIn(group.members), null, group.name)),
   ].filter(Boolean);
 }
 
@@ -103,7 +104,7 @@ function nodeSections({ item, graph, frame, theme, changes }, hooks) {
   const frames = graph.frames;
   const observation = frames[frame]?.nodes[node.key] ?? null;
   return [
-    head(node.module || node.label, node.role, node.key, hooks),
+    head((node.derivative_of === null ? "" : "\u2202") + (node.module || node.label), node.role, node.key, hooks),
     changesSection(changes),
     equationSection(node.equation),
     section(
@@ -122,7 +123,7 @@ function nodeSections({ item, graph, frame, theme, changes }, hooks) {
       gradientCheck(observation),
     ),
     section("", derivativeLinks(node, graph, hooks)),
-    section("Parameters", parameterTable(node.parameters, frames[frame])),
+    section("Parameters", parameterTable(node.parameters, frames[frame], node.name)),
     observation ? tensorSections("Value", observation.value, observation, frames, node, frame, theme) : null,
     observation?.gradient ? tensorSections("Gradient", observation.gradient, null, frames, node, frame, theme) : null,
   ].filter(Boolean);
@@ -154,14 +155,14 @@ function derivativeLinks(node, graph, hooks) {
   ].filter(Boolean);
 }
 
-function parameterTable(parameters, frame) {
+function parameterTable(parameters, frame, around) {
   if (!parameters.length) return null;
   const rows = parameters.map((parameter) => {
     const value = frame?.nodes[parameter.key]?.value;
     return html(
       "tr",
       {},
-      html("th", { scope: "row" }, html("span", { class: `swatch role-${parameter.role}` }), parameter.name ?? parameter.key),
+      html("th", { scope: "row" }, html("span", { class: `swatch role-${parameter.role}` }), nameInside(parameter.name ?? parameter.key, { name: around })),
       html("td", {}, parameter.shape ? numbers.shape(parameter.shape) : numbers.exact(parameter.size)),
       frame ? html("td", {}, value ? numbers.plain(value.mean) : "") : null,
       frame ? html("td", {}, value ? numbers.plain(value.variance) : "") : null,

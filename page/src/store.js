@@ -3,7 +3,7 @@
 /**
  * @typedef {{tab: string, open: Set<string>, backward: boolean, compact: boolean, direction: "TB" | "LR",
  *   colouring: string, strip: string, frame: number, selected: ?string, graph: number, theme: "light" | "dark",
- *   query: string}} State
+ *   query: string, listed: boolean}} State   listed: whether the differences are listed beside the graph
  */
 
 export class Store {

@@ -21,7 +21,7 @@ export class Toolbar {
     this.element = html(
       "header",
       { class: "toolbar" },
-      html("div", { class: "title" }, html("h1", {}, document_.title), html("p", {}, facts.filter(Boolean).join(" \u00b7 "))),
+      html("div", { class: "title" }, html("h1", { title: document_.title }, document_.title), html("p", {}, facts.filter(Boolean).join(" \u00b7 "))),
       graphs.length > 1 ? html("div", { class: "tabs", role: "tablist" }, this.tabs) : null,
       this.searchHost,
       html("details", { class: "more", open: innerWidth > 860 }, html("summary", { "aria-label": "options" }, "\u2630"), html("div", { class: "controls" }, this.controls)),
@@ -45,32 +45,36 @@ export class Toolbar {
     const { app } = this;
     this.levels = html(
       "select",
-      { title: "how many levels of modules are open", onchange: () => app.setLevels(Number(this.levels.value)) },
+      { name: "levels", "aria-label": "modules", title: "how many levels of modules are open", onchange: () => app.setLevels(Number(this.levels.value)) },
       Array.from({ length: Math.max(...app.graphs.map((graph) => graph.levels)) + 1 }, (_, level) => level).map((level, _, all) =>
-        html("option", { value: level }, level === 0 ? "all closed" : level === all.length - 1 ? "all open" : `${level} open`),
+        html("option", { value: level }, level === 0 ? "modules: closed" : level === all.length - 1 ? "modules: all open" : `modules: ${level} open`),
       ),
     );
     const choice = (name, title, options) => {
       const select = html(
         "select",
-        { name, onchange: () => app.store.set({ [name]: select.value }) },
-        options.map(([value, text]) => html("option", { value }, text)),
+        { name, "aria-label": title, onchange: () => app.store.set({ [name]: select.value }) },
+        options.map(([value, text]) => html("option", { value }, `${title}: ${text}`)),
       );
       this[name] = select;
-      return options.length > 1 ? html("label", {}, html("span", {}, title), select) : null;
+      return options.length > 1 ? select : null;
     };
     const switched = (name, title, on, off, hint) => {
       this[name] = html("button", { class: "switch", title: hint, onclick: () => app.store.set({ [name]: app.state[name] === on ? off : on }) }, title);
       return this[name];
     };
     this.themeButton = html("button", { class: "icon theme", title: "dark or light (d)", "aria-label": "dark or light", onclick: () => app.toggleTheme() }, "\u25d0");
-    return [
-      html("label", {}, html("span", {}, "modules"), this.levels),
-      choice("colouring", "colour", [["role", "role"], ...app.painter.colourings.map(({ name, title }) => [name, title])]),
-      choice("strip", "channels", [["none", "none"], ...app.painter.strips.map(({ name, title }) => [name, title])]),
+    this.switches = html(
+      "div",
+      { class: "switches" },
       switched("compact", "details", false, true, "show attributes, parameters and sums in the nodes"),
       switched("direction", "sideways", "LR", "TB", "draw from left to right"),
       app.graphs.some((graph) => graph.hasBackward) ? switched("backward", "backward", true, false, "show the part that computes derivatives") : null,
+    );
+    return [
+      this.levels,
+      choice("colouring", "colour", [["role", "role"], ...app.painter.colourings.map(({ name, title }) => [name, title])]),
+      choice("strip", "channels", [["none", "none"], ...app.painter.strips.map(({ name, title }) => [name, title])]),
     ];
   }
 

@@ -32,7 +32,7 @@
  * @typedef {Cluster & {key: string, outer: ?Group, level: number, groups: Group[], members: GraphNode[],
  *   summary: Summary}} Group
  * @typedef {{parameters: number, flops: number, keptBytes: number, repeat: number, output: ?GraphNode,
- *   contents: {role: string, label: string}[]}} Summary
+ *   contents: {role: string, label: string, id: number}[]}} Summary
  * @typedef {{key: string, node: ?GraphNode, group: ?Group, box: ?Group}} Item   a node, or a closed group
  * @typedef {{tail: string, head: string, flow: string, argument: string, edges: Edge[]}} Link   between items' keys
  * @typedef {{items: Map<string, Item>, boxes: Group[], links: Link[]}} View

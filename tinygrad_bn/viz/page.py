@@ -6,6 +6,7 @@ The sources of the program are in the folder `page` of the repository; `make pag
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import html
 import json
@@ -17,6 +18,9 @@ POLICY = (
     "base-uri 'none'; form-action 'none'"
 )
 """Only the page's own script and style work, and nothing is loaded from anywhere."""
+
+LARGEST_PLAIN = 1_000_000
+"""Characters of JSON that are put into the page as they are; more are compressed, because measurements fill megabytes."""
 
 _TEMPLATE = """<!doctype html>
 <html lang="en">
@@ -30,9 +34,9 @@ _TEMPLATE = """<!doctype html>
 </head>
 <body>
 <noscript>This page draws its graph with JavaScript, which is switched off here. Everything that it would show is in the
-JSON text at the end of the file.</noscript>
+JSON text at the end of the file, which is gzipped and in base64 where it is long.</noscript>
 <script type="application/octet-stream" id="graphviz">{graphviz}</script>
-<script type="application/json" id="document">{document}</script>
+<script type="application/json" id="document"{packed}>{document}</script>
 <script>{script}</script>
 </body>
 </html>
@@ -55,12 +59,15 @@ def page_html(document: dict[str, Any]) -> str:
         ValueError: a number that JSON has no way to write.
     """
     script, style = asset("page.js").decode("utf-8"), asset("page.css").decode("utf-8").strip()
+    text = json_inside_html(document)
+    packed = len(text) > LARGEST_PLAIN
     return _TEMPLATE.format(
         policy=html.escape(POLICY.format(script=_digest(script), style=_digest(style))),
         title=html.escape(str(document["title"])),
         style=style,
-        graphviz=base64.b64encode(asset("graphviz.wasm.gz")).decode("ascii"),
-        document=json_inside_html(document),
+        graphviz=_base64(asset("graphviz.wasm.gz")),
+        packed=' data-packed="gzip"' if packed else "",
+        document=_base64(gzip.compress(text.encode("utf-8"), mtime=0)) if packed else text,
         script=script,
     )
 
@@ -81,4 +88,8 @@ def asset(name: str) -> bytes:
 
 
 def _digest(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
+    return _base64(hashlib.sha256(text.encode("utf-8")).digest())
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")
