@@ -44,7 +44,8 @@ def test_a_closed_module_knows_its_order_its_parameters_and_its_shape(model: nn.
 
 
 def test_many_operations_are_counted_by_kind(model: nn.Module) -> None:
-    (whole,) = (node for node in fold(record_model(model, (2, 1, 8, 8)), 0).nodes if node.role is Role.MODULE)
+    longer = nn.Sequential(model, nn.ReLU(), nn.ReLU())
+    (whole,) = (node for node in fold(record_model(longer, (2, 1, 8, 8)), 0).nodes if node.role is Role.MODULE)
     assert [(c.label, c.count) for c in whole.contents] == [
         ("conv2d", 2),
         ("tanh", 2),
@@ -52,6 +53,7 @@ def test_many_operations_are_counted_by_kind(model: nn.Module) -> None:
         ("max_pool2d", 1),
         ("reshape", 1),
         ("linear", 1),
+        ("relu", 2),
     ]
 
 

@@ -35,7 +35,9 @@ def graph_attributes(graph: GraphRecord, view: View) -> dict[str, dict[str, str]
             "nodesep": "0.5" if both_ways else "0.2",
             "pad": "0.2",
             "rankdir": view.direction,
-            "ranksep": "0.25" if both_ways else "0.15",
+            "ranksep": "0.25" if both_ways else "0.15" if view.shapes else "0.11",
+            # The second sorting of Graphviz forgets, inside clusters, which of two neighbours stands at the left.
+            **({"remincross": "false"} if both_ways else {}),
             "tooltip": " ",
         },
         "node": {

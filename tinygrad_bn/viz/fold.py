@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from .records import ClusterRecord, Content, EdgeRecord, Flow, GraphRecord, NodeRecord, Role
 from .roll import roll
 
-MOST_CONTENTS = 8
+MOST_CONTENTS = 10
 """Operations of a closed module that are shown one by one; more are counted by kind."""
 
 
@@ -84,7 +84,11 @@ def _contents(graph: GraphRecord, closed: Sequence[int | None]) -> dict[int, lis
 
 
 def _take_in_tensors(graph: GraphRecord, owner: Owners) -> None:
-    """Let a closed module own the parameters, buffers and constants that it alone reads, and their gradients."""
+    """Let a closed module own the parameters, buffers and constants that it alone reads, and their gradients.
+
+    Its derivative owns the sums of gradients that all come from it.
+    """
+    derivatives = {node.derivative_of: node.id for node in graph.nodes}
     partners: dict[int, set[_Group | None]] = {}
     for edge in graph.edges:
         if edge.flow is Flow.VALUE:
@@ -92,7 +96,10 @@ def _take_in_tensors(graph: GraphRecord, owner: Owners) -> None:
         elif edge.flow is Flow.GRADIENT:
             partners.setdefault(edge.head, set()).add(owner[edge.tail])
     for node in graph.nodes:
-        if node.role in (Role.PARAMETER, Role.BUFFER, Role.CONSTANT):
+        is_sum = node.derivative_of is not None and derivatives[node.derivative_of] != node.id
+        if is_sum and owner[node.id] is None and len(partners[node.id]) == 1:
+            owner[node.id] = next(iter(partners[node.id]))
+        elif node.role in (Role.PARAMETER, Role.BUFFER, Role.CONSTANT):
             groups = partners.get(node.id, set())
             owner[node.id] = next(iter(groups)) if len(groups) == 1 else None
 
@@ -142,7 +149,9 @@ def _as_node(cluster: ClusterRecord, members: Sequence[NodeRecord], contents: Se
     if len(contents) > MOST_CONTENTS:
         counts = Counter((content.role, content.label) for content in contents)
         contents = [Content(role, label, count) for (role, label), count in counts.items()]
-    last = next((node for node in reversed(members) if not node.role.is_tensor), members[-1])
+    operations = [node for node in members if not node.role.is_tensor]
+    # What a derivative begins with is that of the operation which the module ends with.
+    last = operations[-1] if operations[-1].derivative_of is None else operations[0]
     return NodeRecord(
         0,
         Role.MODULE,
