@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 import shutil
 import subprocess
@@ -62,14 +63,14 @@ def test_pixels_are_fine_enough_to_read(drawing: Drawing) -> None:
 
 
 @pytest.mark.usefixtures("without_engine")
-def test_with_no_engine_the_dot_text_is_written_and_the_warning_says_what_to_install(
+def test_with_no_engine_the_page_is_written_and_the_warning_says_what_to_install(
     drawing: Drawing, tmp_path: Path
 ) -> None:
     with pytest.warns(RuntimeWarning, match=r"pip install 'tinygrad_bn\[viz\]'"):
         path = drawing.render(tmp_path / "sub" / "graph", format="svg")
-    assert path == str(tmp_path / "sub" / "graph.dot")
-    assert Path(path).read_text(encoding="utf-8") == drawing.source
-    assert os.listdir(tmp_path / "sub") == ["graph.dot"]
+    assert path == str(tmp_path / "sub" / "graph.html")
+    assert Path(path).read_bytes() == drawing.pipe("html")
+    assert os.listdir(tmp_path / "sub") == ["graph.html"]
 
 
 @pytest.mark.usefixtures("without_engine")
@@ -93,13 +94,28 @@ def test_jupyter_shows_a_picture(drawing: Drawing, without_dot: Path) -> None:
 
 
 @pytest.mark.usefixtures("without_engine")
-def test_jupyter_shows_the_text_where_there_is_no_engine(drawing: Drawing) -> None:
-    assert drawing._repr_mimebundle_() == {"text/plain": drawing.source}
+def test_jupyter_shows_the_page_where_there_is_no_engine(drawing: Drawing) -> None:
+    bundle = drawing._repr_mimebundle_()
+    assert bundle["text/plain"] == drawing.source
+    opening, page, _ = bundle["text/html"].split('"', 2)
+    assert opening == "<iframe srcdoc="
+    assert html.unescape(page) == drawing.pipe("html", encoding="utf-8")
     assert drawing._repr_svg_() is None
 
 
+@pytest.mark.usefixtures("without_engine")
+def test_with_no_engine_nothing_stands_in_for_a_drawing_without_records(drawing: Drawing, tmp_path: Path) -> None:
+    copied = drawing.copy()
+    with pytest.raises(MissingDependencyError):
+        copied.render(tmp_path / "graph")
+    assert "text/html" not in copied._repr_mimebundle_()
+    with pytest.raises(ArgumentError, match=r"made by draw\(\)"):
+        copied.document()
+    assert os.listdir(tmp_path) == []
+
+
 def test_an_unknown_format_is_refused_before_anything_is_written(drawing: Drawing, tmp_path: Path) -> None:
-    with pytest.raises(ArgumentError, match=r"format to be one of .*svg, got 'svgg'; did you mean 'svg'"):
+    with pytest.raises(ArgumentError, match=r"format to be one of .*svg, .*got 'svgg'; did you mean 'svg'"):
         drawing.render(tmp_path / "graph", format="svgg")
     assert os.listdir(tmp_path) == []
 

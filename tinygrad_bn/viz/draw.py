@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..checks import as_index
 from ..errors import ArgumentError, DTypeError, explain
 from ..nn import Module
 from ..tensor import Tensor
+from .beside import side_by_side
 from .dot import body, graph_attributes
 from .drawing import Drawing
 from .fold import fold
@@ -20,7 +21,7 @@ from .view import View
 
 
 def draw(
-    tensor_or_model: Tensor | Model,
+    tensor_or_model: Tensor | Model | Mapping[str, Tensor | Model],
     input: Input | None = None,
     *,
     depth: int | None = None,
@@ -46,23 +47,37 @@ def draw(
     random state. The same graph always gives the same bytes of DOT.
 
     Args:
-        tensor_or_model: a Tensor (a loss, say; also after `backward`), a Module, or a function of Tensors.
+        tensor_or_model: a Tensor (a loss, say; also after `backward`), a Module, a function of Tensors, or several of
+            them by name, which are drawn side by side: {"convention": ..., "swap": ...}.
         input: for a model: a Tensor, a tuple of them, or the shape of one, such as (1, 3, 32, 32).
         depth: how many levels of modules are opened: 1 shows each module directly inside the model as one node, None
             shows every operation.
+        roll: show consecutive modules that are built alike as one, with how many they are; nothing is rolled up where
+            each has its own measured values to show.
         expand: fused operations to be shown as what they consist of, such as "batch_norm" or ("batch_norm", "tanh").
         direction: in which the computation runs: "TB" (from top to bottom), "BT", "LR" or "RL".
         parameters: parameters and buffers "inside" the operation that reads them, as "nodes" of their own, or "hidden".
         show_shapes: write shapes beside the edges.
         show_attributes: write attributes (kernel, stride, eps, ...) into the operations.
+        show_costs: write floating-point operations, parameters and memory kept for backward into the operations.
+        show_values: show small tensors (also parameters) as tables of their numbers, beside their gradients; needs
+            `observe`.
+        colour_by: "role", or a number: "flops", "parameters", "memory" (kept for backward), and with `observe` "time",
+            "saturation", "skewness", "zeros", "mean", "variance" or "gradient" (its norm).
+        theme: "light", "dark", or "auto": an SVG that is dark where its reader prefers dark pages.
         legend: write what the colours mean under the title.
+        backward: also draw the derivatives, beside their operations, and what is kept for them.
+        observe: measure what is computed, and its gradients, while the model runs.
+        target: labels, shape (N,): the drawing then ends in the cross-entropy of the model's result.
         name: title of the drawing, and default name of its file; by default the model's class or the tensor's name.
 
     Returns:
-        A `graphviz.Digraph` that Jupyter shows; `.render(path, format="svg")` writes it, `.source` is the DOT text.
+        A `graphviz.Digraph` that Jupyter shows; `.render(path, format="svg")` writes it, `.source` is the DOT text,
+        `.document()` what the interactive page reads.
 
     Raises:
-        ArgumentError: a model without an input, a tensor with one, or an unknown word.
+        ArgumentError: a model without an input, a tensor with one, an unknown word, or numbers to show that were not
+            observed.
         DTypeError: something that cannot be drawn.
 
     >>> import tinygrad_bn as tg
@@ -84,9 +99,19 @@ def draw(
     )
     if depth is not None:
         depth = as_index("draw", "depth", depth, minimum=0)
-    recorded = _record(tensor_or_model, input, target, observe, expand=expand, title=name, backward=backward)
+    if show_values and not observe:
+        raise ArgumentError(explain("draw", "observed values to show", "none", "pass observe=True"))
     measured = show_values or (colour_by in QUANTITIES and QUANTITIES[colour_by].measured)
-    graph = fold(recorded, depth, rolled=roll and not measured)
+    settings = {"expand": expand, "backward": backward, "target": target, "observe": observe}
+    if isinstance(tensor_or_model, Mapping):
+        subjects = _named(tensor_or_model)
+        recordings = {key: _record(subject, input, title=key, **settings) for key, subject in subjects.items()}
+        folded = {key: fold(record, depth, rolled=roll and not measured) for key, record in recordings.items()}
+        graph = side_by_side(name or " and ".join(folded), folded)
+    else:
+        record = _record(tensor_or_model, input, title=name, **settings)
+        recordings = {record.title: record}
+        graph = fold(record, depth, rolled=roll and not measured)
     attributes = graph_attributes(graph, view)
     drawing = Drawing(
         # Also the default file name, so neither may hold anything that means something to DOT or to a file system.
@@ -97,10 +122,19 @@ def draw(
         body=body(graph, view),
     )
     drawing.record = graph
+    drawing.recordings = recordings
+    drawing.both_themes = theme == "auto"
     return drawing
 
 
-def _record(subject: Any, input: Any, target: Any, observe: bool, **settings: Any) -> GraphRecord:
+def _named(subjects: Mapping[Any, Any]) -> dict[str, Any]:
+    if not subjects or not all(isinstance(name, str) for name in subjects):
+        given = repr(list(subjects))[:80]
+        raise DTypeError(explain("draw", "models by their names, such as {'convention': ..., 'swap': ...}", given))
+    return dict(subjects)
+
+
+def _record(subject: Any, input: Any, *, target: Any, observe: bool, **settings: Any) -> GraphRecord:
     if isinstance(subject, Tensor):
         for what, value in (("input", input), ("target", target), ("observe", observe or None)):
             if value is not None:

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import html
+import json
 import os
 import warnings
 import webbrowser
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import graphviz
 
-from ..errors import MissingDependencyError
+from ..errors import ArgumentError, MissingDependencyError, explain, unknown_choice
 from ..files import atomic_writer
+from .document import graph_document, page_document
 from .records import GraphRecord
-from .render import PIXEL_FORMATS, picture
+from .render import PICTURES, PIXEL_FORMATS, picture
+from .svg import finished_svg
+
+TEXTS = ("dot", "gv")
+"""The DOT text itself."""
+
+DOCUMENTS = ("html", "json")
+"""The interactive page, and what it reads."""
+
+FORMATS = (*PICTURES, *TEXTS, *DOCUMENTS)
 
 _PIXELS_PER_INCH = "160"
 
@@ -27,9 +39,24 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]  # graphviz carries no ty
 
     Attributes:
         record: what is drawn, as plain records; None for a drawing that was not made by `draw`.
+        recordings: by name, all that was recorded: the page can open what the drawing has closed.
+        both_themes: whether an SVG follows the theme that its reader has chosen.
     """
 
     record: GraphRecord | None = None
+    recordings: Mapping[str, GraphRecord] | None = None
+    both_themes: bool = False
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON document that the interactive page reads, see docs/graph-format.md.
+
+        Raises:
+            ArgumentError: the drawing was not made by `draw`.
+        """
+        if self.record is None or self.recordings is None:
+            raise ArgumentError(explain("viz", "a drawing made by draw()", "one without records"))
+        graphs = [graph_document(graph, name) for name, graph in self.recordings.items()]
+        return page_document(self.record.title, graphs)
 
     def pipe(
         self,
@@ -45,26 +72,27 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]  # graphviz carries no ty
         """Return the picture as bytes, or as text in an encoding.
 
         Args:
-            format: "svg" (the default), "pdf", "png", "jpg", or "dot" for the DOT text.
+            format: "svg" (the default), "pdf", "png", "jpg", "dot" for the DOT text, "html" for the interactive page,
+                or "json" for its document.
             encoding: to decode the bytes with.
             renderer, formatter, neato_no_op, quiet, engine: of graphviz.Digraph; not used, the layout is always dot's.
 
         Raises:
-            ArgumentError: an unknown format.
-            MissingDependencyError: there is neither the program `dot` nor pygraphviz.
+            ArgumentError: an unknown format; a page of a drawing that was not made by `draw`.
+            MissingDependencyError: for a picture, there is neither the program `dot` nor pygraphviz.
         """
-        data = picture(self._source_for(format or "svg"), format or "svg")
+        data = self._bytes(format or "svg")
         return data.decode(encoding) if encoding else data
 
     def render(self, filename: str | os.PathLike[str] | None = None, *, format: str | None = None) -> str:
         """Write the picture to `filename.format` and return that path; folders are made as needed.
 
-        Without an engine the DOT text is written to `filename.dot` in its place, with a warning that says what to
-        install, and that path is returned.
+        Without an engine the interactive page is written to `filename.html` in its place, with a warning that says what
+        to install, and that path is returned.
 
         Args:
             filename: path without the suffix; the drawing's name by default.
-            format: "svg" (the default), "pdf", "png", "jpg", or "dot" for the DOT text.
+            format: as for `pipe`.
 
         Raises:
             ArgumentError: an unknown format; nothing is written then.
@@ -73,14 +101,16 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]  # graphviz carries no ty
         stem = os.fspath(filename) if filename is not None else self.name or "graph"
         stem = stem.removesuffix(f".{format}")
         try:
-            data = self.pipe(format)
+            data = self._bytes(format)
         except MissingDependencyError:
-            path = Path(f"{stem}.dot")
-            _write(path, self.source.encode("utf-8"))
+            if self.recordings is None:
+                raise
+            path = Path(f"{stem}.html")
+            _write(path, self._bytes("html"))
             warnings.warn(
                 "no picture was drawn, because there is neither the program 'dot' nor the package 'pygraphviz'; the "
-                f"DOT text is in {str(path)!r}. Install pygraphviz with: pip install 'tinygrad_bn[viz]', or Graphviz "
-                "from https://graphviz.org/download",
+                f"interactive page {str(path)!r} shows the graph in a browser. Install pygraphviz with: pip install "
+                "'tinygrad_bn[viz]', or Graphviz from https://graphviz.org/download",
                 RuntimeWarning,
                 stacklevel=2,
             )
@@ -98,11 +128,14 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]  # graphviz carries no ty
     def _repr_mimebundle_(
         self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None, **_: Any
     ) -> dict[str, Any]:
-        """Return what Jupyter shows: the picture, or the DOT text where no engine is installed."""
+        """Return what Jupyter shows: the picture, or the interactive page where no engine is installed."""
         try:
             bundle: dict[str, Any] = super()._repr_mimebundle_(include, exclude)
         except MissingDependencyError:
             bundle = {"text/plain": self.source}
+            if self.recordings is not None:
+                page = html.escape(self.pipe("html", encoding="utf-8"))
+                bundle["text/html"] = f'<iframe srcdoc="{page}" style="width:100%;height:40em;border:0"></iframe>'
         return bundle
 
     def _repr_svg_(self) -> str | None:
@@ -111,12 +144,34 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]  # graphviz carries no ty
         except MissingDependencyError:
             return None
 
+    def _bytes(self, format: str) -> bytes:
+        if format not in FORMATS:
+            raise unknown_choice("viz", "format", format, FORMATS)
+        if format in TEXTS:
+            return str(self.source).encode("utf-8")
+        if format == "json":
+            return _encoded(json.dumps(self.document(), ensure_ascii=False, allow_nan=False, indent=1))
+        if format == "html":
+            from .page import page_html  # brings along Graphviz for the browser
+
+            return _encoded(page_html(self.document()))
+        drawn = picture(self._source_for(format), format)
+        if format != "svg":
+            return drawn
+        title = self.record.title if self.record is not None else self.name or "graph"
+        return finished_svg(drawn.decode("utf-8"), title, both_themes=self.both_themes).encode("utf-8")
+
     def _source_for(self, format: str) -> str:
         if format not in PIXEL_FORMATS or "dpi" in self.graph_attr:
             return str(self.source)
         fine = self.copy()
         fine.graph_attr["dpi"] = _PIXELS_PER_INCH
         return str(fine.source)
+
+
+def _encoded(document: str) -> bytes:
+    """Return JSON, or what holds it, as UTF-8; half a surrogate pair, which UTF-8 cannot write, as JSON escapes it."""
+    return document.encode("utf-8", "backslashreplace")
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -2,62 +2,50 @@
 
 from __future__ import annotations
 
+from .docking import STORED
 from .labels import SMALL, chip
 from .markup import cell, font, table
 from .records import Flow, Role
 from .scale import text_on
 from .scene import Scene
 from .style import MEANINGS
-from .units import bytes_text, flops_text, shape_text
+from .totals import totals
+from .units import shape_text
 
 _TINY = 8.0
+_SAY_THEMSELVES = (Role.INPUT, Role.OUTPUT, Role.MODULE)
 _STEPS = 13
 """Cells of a scale's bar."""
 
 
 def heading(scene: Scene) -> str:
     """Return the HTML-like label of the whole graph."""
-    rows = [
-        cell(font(scene.graph.title, size=15, bold=True), left=True),
-        *(
-            cell("  ·  ".join(font(fact, size=SMALL, colour=scene.theme.faint) for fact in facts), left=True)
-            for facts in (_facts(scene), _costs(scene))
-            if facts
-        ),
-    ]
-    if scene.view.legend:
-        rows += [cell(row, left=True) for row in (_legend(scene), _scale(scene)) if row]
-    return table(rows, padding=2)
+    rows = [font(scene.graph.title, size=15, bold=True)]
+    rows += ["  ·  ".join(font(fact, size=SMALL, colour=scene.theme.faint) for fact in row) for row in _facts(scene)]
+    rows += [_legend(scene), _scale(scene)] if scene.view.legend else []
+    return table([cell(row, left=True) for row in rows if row], padding=2)
 
 
-def _facts(scene: Scene) -> list[str]:
-    forward = [node for node in scene.graph.nodes if node.derivative_of is None]
-    inputs = ", ".join(shape_text(node.shape) for node in forward if node.role is Role.INPUT)
-    outputs = ", ".join(shape_text(node.shape) for node in forward if node.role is Role.OUTPUT)
-    facts = [f"{inputs} → {outputs}" if inputs else f"→ {outputs}"]
-    facts += [f"{scene.graph.mode} mode"] if scene.graph.mode else []
-    return [*facts, f"{scene.dtype} unless said otherwise"]
-
-
-def _costs(scene: Scene) -> list[str]:
-    """Return what the whole computation costs; a parameter that is drawn once counts for all that it stands for."""
-    forward = [node for node in scene.graph.nodes if node.derivative_of is None]
-    parameters = sum(node.parameter_count for node in forward)
-    parameters += sum(node.size * scene.counts[node.id] for node in forward if node.role is Role.PARAMETER)
-    flops, kept = sum(node.flops for node in forward), sum(node.kept_bytes for node in forward)
-    costs = [f"{parameters:,} parameters"]
-    costs += [flops_text(flops)] if flops else []
-    return costs + ([f"{bytes_text(kept)} kept for backward"] if kept else [])
+def _facts(scene: Scene) -> list[list[str]]:
+    ends = [node for node in scene.graph.nodes if node.derivative_of is None and node.cluster is None]
+    inputs = ", ".join(shape_text(node.shape) for node in ends if node.role is Role.INPUT)
+    outputs = ", ".join(shape_text(node.shape) for node in ends if node.role is Role.OUTPUT)
+    about = [f"{scene.graph.mode} mode"] if scene.graph.mode else []
+    about.append(f"{scene.dtype} unless said otherwise")
+    if not outputs:
+        return [about]  # of several graphs side by side, each says the rest itself
+    return [[f"{inputs} → {outputs}" if inputs else f"→ {outputs}", *about], totals(scene.graph)]
 
 
 def _legend(scene: Scene) -> str:
     graph, theme = scene.graph, scene.theme
     present = {node.role for node in graph.nodes} | {c.role for node in graph.nodes for c in node.contents}
     present |= {cluster.role for cluster in graph.clusters}
+    hidden = scene.view.parameters == "hidden"
     looks = [
         (MEANINGS[role], theme.looks[role])
         for role in MEANINGS
-        if role in present and role not in (Role.INPUT, Role.OUTPUT, Role.MODULE)
+        if role in present and role not in _SAY_THEMSELVES and not (hidden and role in STORED)
     ]
     if scene.painting is not None:
         looks = []
@@ -83,7 +71,7 @@ def _scale(scene: Scene) -> str:
     for step in range(_STEPS):
         share = step / (_STEPS - 1)
         number = painting.low * (1 - share) + painting.high * share
-        fill = painting.fill(number, scene.view.theme)
+        fill = painting.fill(number, scene.ground)
         shown = step in (0, _STEPS // 2, _STEPS - 1)
         text = font(painting.quantity.write(number), size=_TINY, colour=text_on(fill)) if shown else " "
         bar.append(f'<TD BGCOLOR="{fill}" HEIGHT="16" WIDTH="14">{text}</TD>')

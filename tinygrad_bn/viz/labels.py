@@ -22,7 +22,7 @@ def node_label(scene: Scene, node: NodeRecord, look: Look) -> str:
     title = _title(scene, node, look)
     attributes = _attributes(scene, node)
     costs = font(_costs(scene, node), size=SMALL, colour=look.faint) if scene.view.costs and _costs(scene, node) else ""
-    values = heat_maps(node, scene.view.theme, look.faint) if scene.view.values else ""
+    values = heat_maps(node, scene.ground, look.faint) if scene.view.values else ""
     below = [costs, *_chips(scene, node), values]
     if not any(below):
         return f"{title}  {attributes}" if attributes else title
@@ -38,7 +38,7 @@ def chip(content: str, look: Look) -> str:
 
 def listed(attributes: Iterable[tuple[str, str]]) -> str:
     """Return attributes as one line of text."""
-    return " · ".join(f"{name} {value}" for name, value in attributes)
+    return " · ".join(f"{name} {value}".strip() for name, value in attributes)
 
 
 def times(repeat: int) -> str:
@@ -129,7 +129,7 @@ def _chip(scene: Scene, leaf: NodeRecord, holder: NodeRecord) -> str:
     name = f"∂ {name}" if leaf.derivative_of is not None else name
     shape = font(shape_text(leaf.shape), size=SMALL, colour=look.faint)
     content = f"{font(name, size=SMALL, colour=look.text)} {shape}"
-    values = heat_maps(leaf, scene.view.theme, look.faint) if scene.view.values else ""
+    values = heat_maps(leaf, scene.ground, look.faint) if scene.view.values else ""
     return chip(table([cell(content), cell(values)]) if values else content, look)
 
 

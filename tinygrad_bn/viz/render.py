@@ -6,26 +6,21 @@ import graphviz
 
 from ..errors import missing_dependency, unknown_choice
 
-TEXT_FORMATS = ("dot", "gv")
-"""The DOT text itself; needs no engine."""
-
 PIXEL_FORMATS = ("jpeg", "jpg", "png")
 
-FORMATS = (*TEXT_FORMATS, *PIXEL_FORMATS, "pdf", "svg")
+PICTURES = (*PIXEL_FORMATS, "pdf", "svg")
 
 
 def picture(source: str, format: str) -> bytes:
     """Lay DOT text out and return it in a format.
 
     Raises:
-        ArgumentError: the format is none of FORMATS.
+        ArgumentError: the format is none of PICTURES.
         MissingDependencyError: there is neither the program `dot` nor pygraphviz.
         subprocess.CalledProcessError: `dot` failed; the message holds what it said.
     """
-    if format not in FORMATS:
-        raise unknown_choice("viz", "format", format, FORMATS)
-    if format in TEXT_FORMATS:
-        return source.encode("utf-8")
+    if format not in PICTURES:
+        raise unknown_choice("viz", "format", format, PICTURES)
     try:
         drawn: bytes = graphviz.Source(source).pipe(format=format, quiet=True)
     except graphviz.ExecutableNotFound:

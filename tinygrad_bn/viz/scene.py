@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
 from dataclasses import replace
 
 from .docking import STORED, docked
@@ -11,6 +10,7 @@ from .painting import paint
 from .records import EdgeRecord, GraphRecord, NodeRecord, Role
 from .scale import text_on
 from .style import THEMES, Look
+from .totals import repeats
 from .view import View
 
 
@@ -20,6 +20,7 @@ class Scene:
     Attributes:
         graph, view: as given.
         theme: the colours.
+        ground: "light" or "dark".
         dtype: that need not be said at every tensor.
         inputs: edges into a node, by its id.
         docked: parameters and buffers that are shown inside an operation, by its id.
@@ -33,6 +34,7 @@ class Scene:
         self.graph = graph
         self.view = view
         self.theme = THEMES[view.theme]
+        self.ground = "dark" if view.theme == "dark" else "light"
         self.dtype = most_frequent_dtype(graph)
         self.inputs: dict[int, list[EdgeRecord]] = defaultdict(list)
         for edge in graph.edges:
@@ -43,7 +45,7 @@ class Scene:
         if view.parameters == "hidden":
             self.absent = {node.id for node in graph.nodes if node.role in STORED}
         self.sums = _sums(graph)
-        self.counts = _counts(graph)
+        self.counts = repeats(graph)
         self.painting = None if view.colour_by == "role" else paint(graph, view.colour_by, self.parameters_of)
 
     def parameters_of(self, node: NodeRecord) -> int:
@@ -61,7 +63,7 @@ class Scene:
         style = f"{look.style},dashed" if derivative else look.style
         if node.id not in self.painting.numbers:
             return replace(look, fill=self.theme.paper, text=self.theme.ink, faint=self.theme.faint, style=style)
-        fill = self.painting.fill(self.painting.numbers[node.id], self.view.theme)
+        fill = self.painting.fill(self.painting.numbers[node.id], self.ground)
         return replace(look, fill=fill, text=text_on(fill), faint=text_on(fill), style=style)
 
     def path_within(self, path: str, cluster: int | None) -> str:
@@ -84,11 +86,3 @@ def _sums(graph: GraphRecord) -> set[int]:
     """Return the ids of nodes that add up the gradients of something: they stand before its derivative."""
     derivatives = set(pairs(graph).values())
     return {node.id for node in graph.nodes if node.derivative_of is not None} - derivatives
-
-
-def _counts(graph: GraphRecord) -> Sequence[int]:
-    """Return how many alike each node stands for: its own repeats times those of the clusters around it."""
-    around: list[int] = []
-    for cluster in graph.clusters:
-        around.append(cluster.repeat * (1 if cluster.parent is None else around[cluster.parent]))
-    return [node.repeat * (1 if node.cluster is None else around[node.cluster]) for node in graph.nodes]

@@ -85,11 +85,11 @@ _SHAPES: dict[Role, dict[str, str | float]] = {
 
 
 def _looks(
-    colours: Mapping[Role, tuple[str, str]], text: str, faint: str, texts: Mapping[Role, str]
+    colours: Mapping[Role, tuple[str, str]], text: str, faint: str, texts: Mapping[Role, tuple[str, str]]
 ) -> dict[Role, Look]:
-    """Return looks from (fill, line) of each role; `texts` are the roles whose text has another colour."""
+    """Return looks from (fill, line) of each role; `texts` are those whose (text, faint text) is different."""
     return {
-        role: Look(fill, line, texts.get(role, text), texts.get(role, faint), **_SHAPES.get(role, {}))  # type: ignore[arg-type]
+        role: Look(fill, line, *texts.get(role, (text, faint)), **_SHAPES.get(role, {}))  # type: ignore[arg-type]
         for role, (fill, line) in colours.items()
     }
 
@@ -121,7 +121,7 @@ LIGHT = Theme(
         },
         "#1f2933",
         "#4d5866",
-        {Role.LOSS: "#ffffff"},
+        {Role.LOSS: ("#ffffff", "#ffffff"), Role.NORM: ("#241a05", "#4a3a12")},
     ),
 )
 
@@ -143,7 +143,7 @@ DARK = Theme(
             Role.LOSS: ("#e8ecf2", "#e8ecf2"),
             Role.ARITHMETIC: ("#14181f", "#8b9bb0"),
             Role.SHAPE: ("#272f3a", "#75849a"),
-            Role.MODULE: ("#1f2630", "#8b9bb0"),
+            Role.MODULE: ("#1b212a", "#8b9bb0"),
             Role.INPUT: ("#14181f", "#e8ecf2"),
             Role.OUTPUT: ("#14181f", "#e8ecf2"),
             Role.CONSTANT: ("#14181f", "#75849a"),
@@ -152,11 +152,12 @@ DARK = Theme(
         },
         "#e8ecf2",
         "#a9b4c2",
-        {Role.LOSS: "#14181f", Role.NORM: "#1d1503"},
+        {Role.LOSS: ("#14181f", "#14181f"), Role.NORM: ("#1d1503", "#3d2d0a")},
     ),
 )
 
-THEMES = {"light": LIGHT, "dark": DARK}
+THEMES = {"light": LIGHT, "dark": DARK, "auto": LIGHT}
+"""An automatic drawing is light; its SVG knows the dark colours as well."""
 
 MEANINGS: dict[Role, str] = {
     Role.WEIGHT: "weights",

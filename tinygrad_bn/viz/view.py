@@ -24,7 +24,7 @@ class View:
         costs: floating-point operations, parameters and kept memory of each operation.
         values: the numbers of small tensors, and their gradients'.
         legend: what the colours mean.
-        theme: "light" or "dark".
+        theme: "light", "dark", or "auto" (an SVG that follows the reader's system; otherwise light).
         colour_by: "role", or what was measured or counted: see `painting.QUANTITIES`.
 
     Raises:
