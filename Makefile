@@ -91,6 +91,10 @@ import-time: $(VENV)/.test ## measure what `import tinygrad_bn` adds to `import 
 floors: $(VENV)/.test ## draw which module imports which into docs/images/floors.svg
 	@$(BIN)/python scripts/draw_floors.py docs/images/floors.svg
 
+.PHONY: page
+page: ## build the interactive page of graphs from page/ into tinygrad_bn/viz/assets (needs Node.js 20 and a network)
+	@cd page && npm ci && npm test && npm run build
+
 # -- care of the tree -------------------------------------------------------------------------------------
 
 .PHONY: format
@@ -100,5 +104,5 @@ format: $(VENV)/.test ## format the code and sort its imports
 
 .PHONY: clean
 clean: ## remove the environments and all caches (results in runs/ stay)
-	rm -rf $(VENV) .venv-bench build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-bench page/node_modules build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

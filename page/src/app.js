@@ -109,6 +109,8 @@ export class App {
     this.store.listen((changed, extra) => this.changed(changed, extra));
     listenToKeys(this);
     new ResizeObserver(() => this.resized()).observe(this.panesHost);
+    addEventListener("beforeprint", () => this.print(true));
+    addEventListener("afterprint", () => this.print(false));
     addEventListener("hashchange", () => this.goTo(readFragment()));
     this.goTo(readFragment());
   }
@@ -371,6 +373,20 @@ export class App {
   escape() {
     if (this.state.query) this.search.clear();
     else this.select(null);
+  }
+
+  /** On paper: light, and everything. */
+  print(begins) {
+    const { theme } = this.state;
+    document.documentElement.dataset.theme = begins ? "light" : theme;
+    this.state.theme = begins ? "light" : theme;
+    for (const pane of this.panes) {
+      this.painter.paint(pane);
+      if (begins) pane.beginPrint();
+      else pane.endPrint();
+    }
+    this.legend.update();
+    this.state.theme = theme;
   }
 
   announce(text) {

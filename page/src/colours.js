@@ -106,5 +106,5 @@ export function luminance(colour) {
 /** Black or white, whichever can be read better on a colour. */
 export function inkOn(colour) {
   const light = luminance(colour);
-  return (light + 0.05) / 0.05 > 1.05 / (light + 0.05) ? "#10151b" : "#ffffff";
+  return (light + 0.05) / 0.05 > 1.05 / (light + 0.05) ? "#000000" : "#ffffff";
 }

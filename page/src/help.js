@@ -21,6 +21,12 @@ export function help() {
       html("dt", {}, "hover"),
       html("dd", {}, "an operation shows its derivative, and the other way round; a strip tells its channels"),
     ),
+    html(
+      "details",
+      {},
+      html("summary", {}, "Licences of the software in this page"),
+      html("pre", {}, document.getElementById("licenses").textContent.trim()),
+    ),
     html("form", { method: "dialog" }, html("button", { class: "wide" }, "close")),
   );
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());

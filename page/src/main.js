@@ -17,6 +17,7 @@ async function start() {
   const [viz, content] = await Promise.all([unpacked(textOf("graphviz")).then(graphviz), readDocument()]);
   const app = new App(document.body, content, viz);
   app.start();
+  performance.mark("drawn");
   document.documentElement.dataset.ready = "true";
 }
 

@@ -44,6 +44,15 @@ export function placeAll(tracks, time) {
 
 const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
+let running = 0;
+
+/** While anything moves, the page says so. */
+function count(by) {
+  running += by;
+  if (running) document.documentElement.dataset.moving = running;
+  else delete document.documentElement.dataset.moving;
+}
+
 /**
  * Calls `step` with times from `start` to `end` until it arrives; returns a function that stops it on the way.
  *
@@ -59,13 +68,24 @@ export function play(step, milliseconds, done = () => {}, start = 0, end = 1) {
   }
   let frame = 0;
   let began = null;
+  const stop = () => {
+    if (frame === null) return;
+    cancelAnimationFrame(frame);
+    frame = null;
+    count(-1);
+  };
   const tick = (now) => {
     began ??= now;
     const share = Math.min((now - began) / milliseconds, 1);
     step(mix(start, end, share));
-    if (share < 1) frame = requestAnimationFrame(tick);
-    else done();
+    if (share < 1) {
+      frame = requestAnimationFrame(tick);
+      return;
+    }
+    stop();
+    done();
   };
+  count(1);
   frame = requestAnimationFrame(tick);
-  return () => cancelAnimationFrame(frame);
+  return stop;
 }

@@ -231,6 +231,22 @@ export class Pane {
     this.panZoom.pan(wanted);
   }
 
+  /** The whole picture, as large as the paper allows, until `endPrint`. */
+  beginPrint() {
+    const { width, height } = this.scene.layout;
+    this.svg.setAttribute("viewBox", `-8 -8 ${width + 16} ${height + 16}`);
+    this.unprinted = this.viewport.getAttribute("transform");
+    this.viewport.setAttribute("transform", "");
+    this.viewport.style.transform = "none";
+  }
+
+  endPrint() {
+    this.svg.removeAttribute("viewBox");
+    this.viewport.setAttribute("transform", this.unprinted);
+    this.viewport.style.transform = "";
+    this.panZoom.panBy({ x: 0, y: 0 });
+  }
+
   zoomBy(factor) {
     this.panZoom.zoomBy(factor);
   }

@@ -37,6 +37,8 @@ _TEMPLATE = """<!doctype html>
 JSON text at the end of the file, which is gzipped and in base64 where it is long.</noscript>
 <script type="application/octet-stream" id="graphviz">{graphviz}</script>
 <script type="application/json" id="document"{packed}>{document}</script>
+<script type="text/plain" id="licenses">
+{licenses}</script>
 <script>{script}</script>
 </body>
 </html>
@@ -68,6 +70,7 @@ def page_html(document: dict[str, Any]) -> str:
         graphviz=_base64(asset("graphviz.wasm.gz")),
         packed=' data-packed="gzip"' if packed else "",
         document=_base64(gzip.compress(text.encode("utf-8"), mtime=0)) if packed else text,
+        licenses=asset("LICENSES.txt").decode("utf-8"),
         script=script,
     )
 

@@ -1,0 +1,524 @@
+"""The interactive page in a real browser, from a file and without a network: clicked, searched, slid and read."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from chromium import Chromium, chromium
+
+import tinygrad_bn as tg
+from tinygrad_bn import nn
+from tinygrad_bn.viz.comparing.compare import compare
+from tinygrad_bn.viz.document import frame_document, graph_document, page_document
+from tinygrad_bn.viz.page import page_html
+from tinygrad_bn.viz.trace import record_model
+
+SECONDS = 30.0
+ORDERS = ("convention", "swap")
+NORM = "features.0.norm#batch_norm"
+BLOCK = "features.0::ConvBlock"
+
+
+def labelled(count: int) -> tuple[Any, Any]:
+    random = np.random.default_rng(0)
+    return tg.tensor(random.standard_normal((count, 1, 28, 28), np.float32)), tg.tensor(random.integers(0, 10, count))
+
+
+def compared(frames: int) -> dict[str, Any]:
+    """Both orders of a small network with what was measured at some moments, and what differs."""
+    images, labels = labelled(4)
+    records, graphs = {}, []
+    for order in ORDERS:
+        model = nn.SmallCNN(order=order, activation="tanh")
+        moments = []
+        for number in range(frames):
+            records[order] = record_model(model, images, target=labels, observe=True, checks=number == 0)
+            moment = frame_document(records[order], f"epoch {number}")
+            for observation in moment["nodes"].values():
+                value = observation["value"]["saturation"]
+                if value is not None:
+                    observation["seeds"] = {"saturation": [value, value * 0.9, value * 1.1]}
+            moments.append(moment)
+            with tg.no_grad():
+                for parameter in model.parameters():
+                    parameter.data[...] *= 1.5
+        graphs.append(graph_document(records[order], order, moments))
+    difference = compare(records["convention"], records["swap"], ORDERS).document()["diff"]
+    return page_document("Two orders", graphs, difference)
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    with chromium(tmp_path_factory.mktemp("profile")) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def two_orders() -> dict[str, Any]:
+    return compared(frames=3)
+
+
+Show = Callable[..., "Page"]
+
+
+class Page:
+    """A page that is open, with the few things that a reader does."""
+
+    def __init__(self, browser: Chromium, path: Path) -> None:
+        self.browser, self.path, self.run = browser, path, browser.run
+
+    def until(self, condition: str) -> Any:
+        end = time.monotonic() + SECONDS
+        while not (found := self.run(condition)):
+            assert time.monotonic() < end, f"{condition} did not come true; {self.browser.complaints}"
+            time.sleep(0.02)
+        return found
+
+    def shown(self, pane: int = 0) -> list[str]:
+        """What is shown in a pane."""
+        found: list[str] = self.run(
+            f"Array.from(document.querySelectorAll('.pane')[{pane}].querySelectorAll('.item:not(.gone)'), "
+            "e => e.dataset.key)"
+        )
+        return found
+
+    def item(self, key: str) -> str:
+        return f"document.querySelector('.item[data-key={json.dumps(key)}]')"
+
+    def middle(self, element: str) -> tuple[float, float]:
+        x, y = self.run(f"(b => [b.x + b.width / 2, b.y + b.height / 2])({element}.getBoundingClientRect())")
+        return x, y
+
+    def click(self, element: str) -> None:
+        """Press the mouse in the middle of what a JavaScript expression gives."""
+        x, y = self.middle(element)
+        for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+            self.browser.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def point(self, element: str) -> None:
+        x, y = self.middle(element)
+        self.browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+
+    def choose(self, name: str, value: str) -> None:
+        self.run(
+            f"(() => {{ const e = document.querySelector('select[name={name}]'); e.value = {json.dumps(value)}; "
+            "e.dispatchEvent(new Event('change')); })()"
+        )
+
+    def slide(self, slider: str, value: float) -> None:
+        self.run(
+            f"(() => {{ const e = document.querySelector('{slider} input'); e.value = {value}; "
+            "e.dispatchEvent(new Event('input')); })()"
+        )
+
+    def places(self) -> dict[str, str]:
+        found: dict[str, str] = self.run(
+            "Object.fromEntries(Array.from(document.querySelectorAll('.item'), "
+            "e => [e.dataset.key, e.getAttribute('transform')]))"
+        )
+        return found
+
+    def settle(self) -> None:
+        """Wait until nothing moves any more."""
+        self.until("!('moving' in document.documentElement.dataset)")
+
+    @property
+    def panel(self) -> str:
+        text: str = self.run("(e => e.hidden ? '' : e.innerText)(document.querySelector('.panel'))")
+        return text
+
+
+@pytest.fixture
+def show(started: Chromium, tmp_path: Path) -> Iterator[Show]:
+    """Opens a document's page; at the end it must have asked for nothing and complained of nothing."""
+    opened: list[Page] = []
+
+    def show(document: dict[str, Any], fragment: str = "", **view: Any) -> Page:
+        started.complaints.clear()
+        started.requests.clear()
+        started.view(**{"width": 1440, "height": 900, **view})
+        path = tmp_path / "page.html"
+        path.write_text(page_html(document), encoding="utf-8")
+        started.open(path)
+        page = Page(started, path)
+        opened.append(page)
+        page.until("document.documentElement.dataset.ready === 'true'")
+        if fragment:
+            page.run(f"location.hash = {json.dumps(fragment)}")
+        return page
+
+    yield show
+    assert started.complaints == []
+    assert all(request == opened[-1].path.as_uri() for request in started.requests), started.requests
+
+
+def alone(document: dict[str, Any], number: int = 0) -> dict[str, Any]:
+    return page_document("One", document["graphs"][number : number + 1])
+
+
+# -- modules ----------------------------------------------------------------------------------------------
+
+
+def test_a_closed_module_opens_and_its_heading_closes_it(show: Show, two_orders: dict[str, Any]) -> None:
+    page = show(alone(two_orders))
+    page.choose("levels", "2")
+    page.settle()
+    assert BLOCK in page.shown()
+    assert NORM not in page.shown()
+    box = page.run(f"{page.item(BLOCK)}.textContent")
+    assert "conv2d" in box
+    page.click(page.item(BLOCK))
+    page.settle()
+    assert BLOCK not in page.shown()
+    assert {"features.0.conv#conv2d", NORM, "features.0.act#tanh"} <= set(page.shown())
+    page.click(f"document.querySelector('[data-heading={json.dumps(BLOCK)}] .closer')")
+    page.settle()
+    page.until(f"!document.querySelector('.item[data-key={json.dumps(NORM)}]')")
+    assert BLOCK in page.shown()
+
+
+def test_the_depth_can_be_chosen(show: Show, two_orders: dict[str, Any]) -> None:
+    page = show(alone(two_orders))
+    page.choose("levels", "0")
+    page.settle()
+    assert set(page.shown()) == {"#input", "SmallCNN::SmallCNN", "#labels", "#cross_entropy", "#loss"}
+    page.choose("levels", "3")
+    page.settle()
+    assert len(page.shown()) == 23  # every operation, the input, the labels and the loss
+    assert page.run("document.querySelectorAll('.item.form-stack').length") == 0
+
+
+def test_a_chain_of_many_operations_starts_with_few_things_to_look_at(show: Show) -> None:
+    graphs = [
+        graph_document(record_model(nn.VGG(order=order, activation="tanh"), (2, 3, 32, 32)), order) for order in ORDERS
+    ]
+    page = show(page_document("VGG16", graphs))
+    assert page.run("document.querySelectorAll('.pane').length") == 2
+    shown = page.shown()
+    assert 15 <= len(shown) <= 60
+    assert page.shown(1) == shown
+    words = f"Array.from({page.item(BLOCK)}.querySelectorAll('.glyph'), e => e.textContent)"
+    assert page.run(words) == ["conv2d", "batch_norm", "tanh"]
+    assert page.run(words.replace("document.", "document.querySelectorAll('.pane')[1].")) == [
+        "conv2d",
+        "tanh",
+        "batch_norm",
+    ]
+    # All of it can be seen, and read: letters of at least 6 pixels.
+    assert page.run(
+        "Array.from(document.querySelectorAll('.item')).every(e => { const b = e.getBoundingClientRect(); "
+        "return b.top >= 0 && b.bottom <= innerHeight && b.left >= 0 && b.right <= innerWidth; })"
+    )
+    assert page.run("document.querySelector('.item text').getBoundingClientRect().height") > 8
+    # Both panes show the same part.
+    page.browser.press("+", "+")
+    same = "(views => views[0] === views[1] && views[0])"
+    views = "Array.from(document.querySelectorAll('.viewport'), e => e.getAttribute('transform'))"
+    assert "matrix" in page.until(f"{same}({views})")
+
+
+# -- a node -----------------------------------------------------------------------------------------------
+
+
+def test_a_node_tells_all_about_itself(show: Show, two_orders: dict[str, Any]) -> None:
+    page = show(alone(two_orders), fragment=f"node={NORM.replace('#', '%23')}")
+    page.until("!document.querySelector('.panel').hidden")
+    text = page.panel
+    for expected in ("BatchNorm2d", NORM, "4×32×28×28", "float32", "batch statistics", "weight", "bias", "saturation"):
+        assert expected in text
+    assert "derivative checked" not in text
+    assert page.run("document.querySelectorAll('.panel .histogram').length") == 2  # of the value and of its gradient
+    assert page.run("document.querySelectorAll('.panel .histogram .bar').length") >= 20
+    assert page.run("document.querySelectorAll('.panel .sparkline .band').length") == 1
+    # The mean over seeds and its interval.
+    assert re.search(r"saturation\s+[\d.]+\s+\[[\d.]+, [\d.]+\]", text)
+    # Only at the first moment derivatives were checked.
+    page.slide(".timeline", 0)
+    assert re.search(r"✓ derivative checked: relative error \d", page.panel)
+    page.browser.press("Escape")
+    assert page.panel == ""
+
+
+def test_a_small_tensor_shows_its_numbers(show: Show) -> None:
+    x = tg.tensor(np.arange(25, dtype=np.float32).reshape(5, 5) - 12, requires_grad=True, name="x")
+    graph = graph_document(record_model(lambda image: image.tanh(), x, observe=True), "")
+    page = show(page_document("5 × 5", [graph]))
+    page.click(page.item("#tanh"))
+    assert page.run("document.querySelectorAll('.panel table.heat')[0].rows.length") == 5
+    assert page.run("document.querySelector('.panel table.heat').rows[2].cells[2].textContent") == "0"
+    colours = page.run(
+        "Array.from(document.querySelectorAll('.panel .heat td'), e => e.style.backgroundColor).slice(0, 25)"
+    )
+    assert len(set(colours)) > 5
+
+
+def test_forward_and_backward_light_each_other_up(show: Show) -> None:
+    graph = graph_document(record_model(nn.ConvBlock(1, 4, 3), labelled(2)[0], backward=True), "")
+    forward = next(node for node in graph["nodes"] if node["role"] == "norm" and node["derivative_of"] is None)
+    derivative = next(node for node in graph["nodes"] if node["derivative_of"] == forward["id"])
+    page = show(page_document("Both ways", [graph]))
+    # Side by side, in one row.
+    tops = [page.run(f"{page.item(node['key'])}.getBoundingClientRect().y") for node in (forward, derivative)]
+    assert abs(tops[0] - tops[1]) < 40
+    page.point(page.item(forward["key"]))
+    assert page.run(f"{page.item(derivative['key'])}.classList.contains('partner')")
+    assert page.run("document.querySelectorAll('.curve.lit').length") >= 2
+    page.point(page.item(derivative["key"]))
+    assert page.run(f"{page.item(forward['key'])}.classList.contains('partner')")
+    assert page.run("document.querySelectorAll('.flow-gradient').length") >= 2
+    page.click("document.querySelector('.switch:last-child')")
+    page.settle()
+    assert derivative["key"] not in page.shown()
+    assert forward["key"] in page.shown()
+
+
+# -- search and keys --------------------------------------------------------------------------------------
+
+
+def test_a_search_goes_from_hit_to_hit(show: Show, two_orders: dict[str, Any]) -> None:
+    page = show(alone(two_orders))
+    page.choose("levels", "1")
+    page.settle()
+    page.browser.press("/")
+    assert page.run("document.activeElement.type") == "search"
+    page.browser.write("batch_norm 4x32")
+    assert page.run("document.querySelector('.search output').value") == "2 found"
+    page.browser.press("Enter", "\r")
+    page.settle()
+    # What is around the hit is opened, and the hit stands in the middle.
+    assert page.run("document.querySelector('.search output').value") == "1 of 2"
+    assert NORM in page.shown()
+    assert page.run(f"{page.item(NORM)}.classList.contains('current')")
+    middle = page.run(f"(b => b.x + b.width / 2)({page.item(NORM)}.getBoundingClientRect())")
+    assert 300 < middle < 1000
+    assert page.run("document.querySelectorAll('.item.missed').length") > 3
+    page.browser.press("Enter", "\r")
+    assert page.run("document.querySelector('.search output').value") == "2 of 2"
+    page.browser.call("Input.dispatchKeyEvent", type="keyDown", key="Enter", windowsVirtualKeyCode=13, modifiers=8)
+    assert page.run("document.querySelector('.search output').value") == "1 of 2"
+    page.browser.press("Escape")
+    assert page.run("document.querySelectorAll('.item.missed').length") == 0
+
+
+def test_the_keyboard_walks_opens_and_closes(show: Show, two_orders: dict[str, Any]) -> None:
+    page = show(alone(two_orders))
+    page.choose("levels", "2")
+    page.settle()
+    selected = "document.querySelector('.item.selected')?.dataset.key"
+    page.browser.press("ArrowDown")
+    assert page.run(selected) == "#input"
+    page.browser.press("ArrowDown")
+    assert page.run(selected) == BLOCK
+    page.browser.press("Enter")
+    page.settle()
+    assert NORM in page.shown()
+    page.browser.press("ArrowDown")
+    page.browser.press("ArrowDown")
+    assert page.run(selected) in set(page.shown())
+    page.browser.press("Backspace")
+    page.settle()
+    assert page.run("document.querySelector('.item.selected')?.dataset.key") == BLOCK
+    before = page.run("document.querySelector('.viewport').getAttribute('transform')")
+    page.browser.press("+", "+")
+    page.until(f"document.querySelector('.viewport').getAttribute('transform') !== {json.dumps(before)}")
+    page.browser.press("?", "?")
+    assert page.run("document.querySelector('dialog').open")
+    assert "Shift+Enter" in page.run("document.querySelector('dialog').innerText")
+    page.run("document.querySelector('dialog').close()")
+
+
+# -- colours, strips, epochs ------------------------------------------------------------------------------
+
+
+def test_epochs_change_colours_and_strips_but_not_the_layout(show: Show, two_orders: dict[str, Any]) -> None:
+    page = show(alone(two_orders))
+    page.choose("levels", "3")
+    page.choose("strip", "variance")
+    page.choose("colouring", "variance")
+    page.settle()
+    strip = f"{page.item(NORM)}.querySelector('.strip')"
+    cells = f"Array.from({strip}.querySelectorAll('path'), e => e.getAttribute('d').split('M').length - 1)"
+    assert sum(page.run(cells)) == 32  # one cell for each channel
+    picture = f"Array.from({strip}.querySelectorAll('path'), e => e.outerHTML).join('')"
+    tint = f"{page.item(NORM)}.style.getPropertyValue('--tint')"
+    seen, places = [], page.places()
+    for number in range(3):
+        page.slide(".timeline", number)
+        assert page.run("document.querySelector('.timeline output').value") == f"epoch {number}"
+        seen.append((page.run(tint), page.run(picture)))
+        assert page.places() == places
+    assert len({colour for colour, _ in seen}) == 3
+    assert len({cells for _, cells in seen}) == 3
+    legend = page.run("document.querySelector('.legend').innerText")
+    assert "nodes: variance" in legend
+    assert "channels: variance" in legend
+    # The pointer reads a single channel.
+    page.point(strip)
+    assert re.fullmatch(
+        r"channel 1[56] of 32: variance [\d.]+", page.run("document.querySelector('.note-box').textContent")
+    )
+
+
+def test_epochs_play(show: Show, two_orders: dict[str, Any]) -> None:
+    page = show(alone(two_orders))
+    assert page.run("document.querySelector('.timeline output').value") == "epoch 2"
+    page.browser.press(" ", " ")
+    page.until("document.querySelector('.timeline output').value === 'epoch 0'")
+    page.until("document.querySelector('.timeline output').value === 'epoch 2'")
+
+
+def test_without_several_moments_there_is_no_slider(show: Show) -> None:
+    graph = graph_document(record_model(nn.ConvBlock(1, 4, 3), (2, 1, 8, 8)), "")
+    page = show(page_document("Block", [graph]))
+    assert page.run("document.querySelector('.timeline').hidden")
+    assert page.run("document.querySelector('.diffbar').hidden")
+    assert page.run("document.querySelector('select[name=strip]')") is None  # nothing was measured
+
+
+def test_hundreds_of_channels_have_a_cell_each(show: Show) -> None:
+    block = nn.ConvBlock(1, 512, 3)
+    record = record_model(block, (2, 1, 6, 6), observe=True, checks=False)
+    page = show(page_document("Wide", [graph_document(record, "")]))
+    page.choose("strip", "mean")
+    page.settle()
+    strips = page.run(
+        "Array.from(document.querySelectorAll('.item .strip'), s => Array.from(s.querySelectorAll('path'), "
+        "e => e.getAttribute('d').split('M').length - 1).reduce((a, b) => a + b, 0))"
+    )
+    assert strips.count(512) >= 2
+
+
+# -- the difference ---------------------------------------------------------------------------------------
+
+
+def test_the_moved_batch_norm_travels(show: Show, two_orders: dict[str, Any]) -> None:
+    page = show(two_orders)
+    assert page.run("document.querySelector('.tabs [aria-selected=true]').textContent") == "difference"
+    assert "5 batch_norm moved" in page.run("document.querySelector('.diffbar .summary').textContent")
+    assert page.panel.count(NORM) == 1
+    assert "after conv2d in convention, after tanh in swap" in page.panel
+    page.choose("levels", "3")
+    page.settle()
+
+    def height(key: str) -> float:
+        found = page.run(f"(b => b.y + b.height / 2)({page.item(key)}.querySelector('.body').getBoundingClientRect())")
+        return float(found)
+
+    act = "features.0.act#tanh"
+    assert height(NORM) < height(act)
+    assert page.run(f"{page.item(NORM)}.querySelector('.badge').textContent") == "⇅"
+    assert page.run(f"{page.item(NORM)}.classList.contains('diff-moved')")
+    start = page.run(f"{page.item(NORM)}.getBoundingClientRect().x")
+    page.slide(".diffbar", 0.5)
+    assert (
+        page.run(f"{page.item(NORM)}.getBoundingClientRect().x") > start + 20
+    )  # around the activation, not through it
+    page.run("document.querySelector('.diffbar .play').click()")
+    page.until("document.querySelector('.diffbar input').value === '1'")
+    assert height(NORM) > height(act)
+    page.click(page.item(NORM))
+    assert "moved: after conv2d in convention, after tanh in swap" in page.panel
+
+
+def test_inside_a_closed_module_its_sign_travels(show: Show, two_orders: dict[str, Any]) -> None:
+    page = show(two_orders)
+    page.choose("levels", "2")
+    page.settle()
+    places = (
+        "Array.from(document.querySelectorAll('.apart'), e => [e.textContent, e.getBoundingClientRect().x]).slice(0, 3)"
+        ".sort((a, b) => a[1] - b[1]).map(e => e[0])"
+    )
+    assert page.run(places) == ["conv2d", "batch_norm", "tanh"]
+    page.slide(".diffbar", 1)
+    assert page.run(places) == ["conv2d", "tanh", "batch_norm"]
+
+
+# -- the page ---------------------------------------------------------------------------------------------
+
+
+def test_dark_and_light(show: Show, two_orders: dict[str, Any]) -> None:
+    page = show(alone(two_orders), scheme="dark")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    dark = page.run(ground)
+    page.browser.press("d", "d")
+    light = page.run(ground)
+    assert dark != light
+    assert [sum(map(int, re.findall(r"\d+", colour)[:3])) > 384 for colour in (dark, light)] == [False, True]
+    page.click("document.querySelector('button.theme')")
+    assert page.run(ground) == dark
+
+
+def test_paper_shows_the_graph_and_no_controls(show: Show, two_orders: dict[str, Any], tmp_path: Path) -> None:
+    page = show(two_orders, medium="print")
+    for gone in (".tabs", ".zoom", "footer", ".panel", ".search"):
+        assert not page.run(f"document.querySelector('{gone}').checkVisibility()")
+    assert page.run("document.querySelector('svg.graph').checkVisibility()")
+    page.run("dispatchEvent(new Event('beforeprint'))")
+    assert page.run("document.querySelector('svg.graph').hasAttribute('viewBox')")
+    page.run("dispatchEvent(new Event('afterprint'))")
+    assert not page.run("document.querySelector('svg.graph').hasAttribute('viewBox')")
+    page.browser.printed(tmp_path / "page.pdf")
+    pdf = (tmp_path / "page.pdf").read_bytes()
+    assert len(re.findall(rb"/Type /Page\b", pdf)) == 1
+    page.browser.view(medium="screen")
+
+
+def test_a_narrow_screen(show: Show, two_orders: dict[str, Any]) -> None:
+    page = show(two_orders, width=400, height=800)
+    assert page.run("document.documentElement.scrollWidth") <= 400
+    assert page.run("document.querySelector('svg.graph').getBoundingClientRect().height") > 300
+    assert not page.run("document.querySelector('select[name=colouring]').checkVisibility()")
+    page.click("document.querySelector('.more summary')")
+    assert page.run("document.querySelector('select[name=colouring]').checkVisibility()")
+
+
+HOSTILE = '</script><img src=x onerror="window.harmed=1">"];evil<b>\u2028'
+
+
+def test_hostile_names_do_nothing(show: Show, two_orders: dict[str, Any]) -> None:
+    text = json.dumps(two_orders)
+    given = json.loads(text)
+    for graph in given["graphs"]:
+        graph["name"] += HOSTILE
+        graph["title"] = HOSTILE
+        for node in graph["nodes"]:
+            node["label"] += HOSTILE
+            node["name"] += HOSTILE
+            node["attributes"].append([HOSTILE, HOSTILE])
+            node["equation"] = {"forward": HOSTILE, "backward": HOSTILE}
+        for cluster in graph["clusters"]:
+            cluster["label"] += HOSTILE
+            cluster["name"] += HOSTILE
+        for edge in graph["edges"]:
+            edge["argument"] = HOSTILE
+        for frame in graph["frames"]:
+            frame["name"] += HOSTILE
+    given["diff"]["first"], given["diff"]["second"] = (graph["name"] for graph in given["graphs"])
+    given["diff"]["summary"] = HOSTILE
+    given["title"] = HOSTILE
+    page = show(given)
+    assert page.run("document.title").startswith(HOSTILE[:-1])
+    page.choose("levels", "3")
+    page.settle()
+    page.click(page.item(NORM))
+    assert HOSTILE[:30] in page.panel
+    assert page.run("window.harmed") is None
+    assert page.run("document.querySelectorAll('img').length") == 0
+
+
+def test_mobilenet_opens_fast_and_stays_small(show: Show) -> None:
+    random = np.random.default_rng(0)
+    images, labels = tg.tensor(random.standard_normal((2, 3, 32, 32), np.float32)), tg.tensor(random.integers(0, 10, 2))
+    record = record_model(nn.MobileNet(order="swap"), images, target=labels, observe=True, checks=False)
+    page = show(page_document("MobileNet", [graph_document(record, "swap")]))
+    assert page.path.stat().st_size < 5_000_000
+    drawn = page.run("performance.getEntriesByName('drawn')[0].startTime")
+    assert drawn < 2000.0
+    assert 10 < len(page.shown()) <= 60
