@@ -52,7 +52,9 @@ const graphvizApart = {
       const bytes = Uint8Array.from(characters, (character) => (~character.charCodeAt(0) >> 8) & character.charCodeAt(0));
       if (!WebAssembly.validate(bytes)) throw new Error("what was taken out of the library is no WebAssembly");
       writeFileSync(join(target, "graphviz.wasm.gz"), gzipSync(bytes, { level: 9 }));
-      return { contents: `${text.slice(0, start)}moduleArg["wasmBinary"]${text.slice(end)}`, loader: "js" };
+      const changed = `${text.slice(0, start)}moduleArg["wasmBinary"]${text.slice(end)}`;
+      // The home in the program's own file system, in memory, would look like a path of the machine that built the page.
+      return { contents: changed.replaceAll("/home/web_user", "/web_user"), loader: "js" };
     });
   },
 };

@@ -20,7 +20,7 @@ POLICY = (
 """Only the page's own script and style work, and nothing is loaded from anywhere."""
 
 LARGEST_PLAIN = 1_000_000
-"""Characters of JSON that are put into the page as they are; more are compressed, because measurements fill megabytes."""
+"""Characters of JSON that stand in the page as they are; more are compressed: measurements fill megabytes."""
 
 _TEMPLATE = """<!doctype html>
 <html lang="en">
