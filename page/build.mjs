@@ -54,7 +54,7 @@ const graphvizApart = {
       writeFileSync(join(target, "graphviz.wasm.gz"), gzipSync(bytes, { level: 9 }));
       const changed = `${text.slice(0, start)}moduleArg["wasmBinary"]${text.slice(end)}`;
       // The home in the program's own file system, in memory, would look like a path of the machine that built the page.
-      return { contents: changed.replaceAll("/home/web_user", "/web_user"), loader: "js" };
+      return { contents: changed.replaceAll(/\/home(?=\/web_user)/g, ""), loader: "js" };
     });
   },
 };
