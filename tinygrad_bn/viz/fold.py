@@ -177,7 +177,7 @@ def _without_boxes_of_one(graph: GraphRecord) -> GraphRecord:
     held.update(node.cluster for node in graph.nodes if not node.role.is_tensor and node.derivative_of is None)
     kept: set[int] = set()
     for cluster in reversed(graph.clusters):  # innermost first, because an empty one does not count in its parent
-        whole = cluster.parent is None and held[None] == 1
+        whole = cluster.parent is None and held[None] == 1 and cluster.repeat == 1
         if held[cluster.id] == 0:
             held[cluster.parent] -= 1
         elif cluster.role is not Role.MODULE or (held[cluster.id] > 1 and not whole):

@@ -23,7 +23,7 @@ _DIVERGING: dict[str, tuple[Lab, Lab, Lab]] = {
 }
 """By theme, Oklab of the most negative number, of 0, and of the most positive."""
 
-_TEXTS = ("#111111", "#fdfdfd")
+_TEXTS = ("#050505", "#fefefe")
 
 
 def sequential(position: float, theme: str = "light") -> str:
