@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from ..document import dotted
 from ..operations import COMMUTATIVE
-from ..records import EdgeRecord, Flow, NodeRecord, Shape
+from ..records import EdgeRecord, Flow, NodeRecord
+from ..units import shape_text
 from .counterparts import hidden, short_name
 from .modules import Tree
 from .records import Change
@@ -56,11 +57,6 @@ def changed_inputs(first: Tree, second: Tree, fixed: Mapping[int, int]) -> dict[
             ]
             found[i] = Change("inputs", *texts)
     return found
-
-
-def shape_text(shape: Shape) -> str:
-    """Write a shape as 8×3×32×32."""
-    return "×".join(map(str, shape)) or "scalar"
 
 
 def _inputs(tree: Tree) -> dict[int, list[EdgeRecord]]:

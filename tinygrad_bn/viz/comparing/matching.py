@@ -18,7 +18,7 @@ import numpy as np
 
 from ..records import GraphRecord, Role
 from .modules import WEIGHTS, Kind, Part, Tree
-from .sequences import align, heaviest_increasing
+from .sequences import MOST_CELLS, align, heaviest_increasing
 
 REACH = 2
 """Over how many counterparts something may have moved where the two modules are not alike in what has weights."""
@@ -97,7 +97,9 @@ class _Matcher:
         while start < min(len(first), len(second)) and _same(first[start], second[start]):
             start += 1
         end = 0
-        while end < min(len(first), len(second)) - start and _same(first[-1 - end], second[-1 - end]):
+        # Elsewhere the earliest of equally good pairings is wanted, which keeps together what belongs together.
+        large = (len(first) - start) * (len(second) - start) > MOST_CELLS
+        while large and end < min(len(first), len(second)) - start and _same(first[-1 - end], second[-1 - end]):
             end += 1
         inner = first[start : len(first) - end], second[start : len(second) - end]
         found = align(len(inner[0]), len(inner[1]), _Likeness(*inner, self.kinds)) if all(inner) else []
