@@ -202,6 +202,6 @@ def test_ten_thousand_nodes_are_folded_and_written_in_time(alike: bool, nested: 
     lines = [graph_attributes(folded, View())["graph"]["label"], *body(folded, View())]
     assert time.perf_counter() - start < 5.0
     rolled_up = alike and not nested
-    assert len(lines) < 10 if rolled_up else len(lines) > 10_000
+    assert len(lines) < 20 if rolled_up else len(lines) > 10_000
     assert repeats(folded) == ([2500] if rolled_up else [])
     assert sum(node.flops for node in folded.nodes) == 25_000

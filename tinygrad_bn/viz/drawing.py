@@ -16,6 +16,7 @@ import graphviz
 from ..errors import ArgumentError, MissingDependencyError, explain, unknown_choice
 from ..files import atomic_writer
 from .document import graph_document, page_document
+from .netron import netron_dot
 from .records import GraphRecord
 from .render import PICTURES, PIXEL_FORMATS, picture
 from .svg import finished_svg
@@ -26,7 +27,10 @@ TEXTS = ("dot", "gv")
 DOCUMENTS = ("html", "json")
 """The interactive page, and what it reads."""
 
-FORMATS = (*PICTURES, *TEXTS, *DOCUMENTS)
+NETRON = "netron.dot"
+"""DOT text that Netron reads as typed nodes."""
+
+FORMATS = (*PICTURES, *TEXTS, NETRON, *DOCUMENTS)
 
 _PIXELS_PER_INCH = "160"
 
@@ -53,10 +57,8 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]  # graphviz carries no ty
         Raises:
             ArgumentError: the drawing was not made by `draw`.
         """
-        if self.record is None or self.recordings is None:
-            raise ArgumentError(explain("viz", "a drawing made by draw()", "one without records"))
-        graphs = [graph_document(graph, name) for name, graph in self.recordings.items()]
-        return page_document(self.record.title, graphs)
+        title, recordings = self._own_record().title, self.recordings or {}
+        return page_document(title, [graph_document(graph, name) for name, graph in recordings.items()])
 
     def pipe(
         self,
@@ -72,8 +74,8 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]  # graphviz carries no ty
         """Return the picture as bytes, or as text in an encoding.
 
         Args:
-            format: "svg" (the default), "pdf", "png", "jpg", "dot" for the DOT text, "html" for the interactive page,
-                or "json" for its document.
+            format: "svg" (the default), "pdf", "png", "jpg", "dot" for the DOT text, "netron.dot" for DOT text
+                that Netron reads as typed nodes, "html" for the interactive page, or "json" for its document.
             encoding: to decode the bytes with.
             renderer, formatter, neato_no_op, quiet, engine: of graphviz.Digraph; not used, the layout is always dot's.
 
@@ -149,6 +151,8 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]  # graphviz carries no ty
             raise unknown_choice("viz", "format", format, FORMATS)
         if format in TEXTS:
             return str(self.source).encode("utf-8")
+        if format == NETRON:
+            return netron_dot(self._own_record()).encode("utf-8")
         if format == "json":
             return _encoded(json.dumps(self.document(), ensure_ascii=False, allow_nan=False, indent=1))
         if format == "html":
@@ -160,6 +164,11 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]  # graphviz carries no ty
             return drawn
         title = self.record.title if self.record is not None else self.name or "graph"
         return finished_svg(drawn.decode("utf-8"), title, both_themes=self.both_themes).encode("utf-8")
+
+    def _own_record(self) -> GraphRecord:
+        if self.record is None:
+            raise ArgumentError(explain("viz", "a drawing made by draw()", "one without records"))
+        return self.record
 
     def _source_for(self, format: str) -> str:
         if format not in PIXEL_FORMATS or "dpi" in self.graph_attr:
