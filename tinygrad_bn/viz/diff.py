@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -12,7 +11,7 @@ from ..errors import ArgumentError, DTypeError, explain, unknown_choice
 from ..nn import Module
 from ..tensor import Tensor
 from .comparing.compare import compare
-from .comparing.picture import Paint, body, graph_attributes
+from .comparing.picture import Paint, body, dark_rules, graph_attributes
 from .comparing.records import Diff
 from .comparing.rows import rows_of
 from .drawing import Drawing
@@ -22,7 +21,7 @@ from .trace import record_model, record_tensor
 
 
 class DiffDrawing(Drawing):
-    """The picture of what differs between two graphs; `.render` also writes "html", the interactive page, and "json".
+    """The picture of what differs between two graphs.
 
     Attributes:
         diff: what differs, as plain records.
@@ -39,17 +38,11 @@ class DiffDrawing(Drawing):
         """Return both graphs and what differs, as JSON values; docs/graph-format.md says what is in them."""
         return self.diff.document()
 
-    def pipe(self, format: str | None = None, *args: Any, encoding: str | None = None, **settings: Any) -> Any:
-        """Return the picture as bytes, or as text in an encoding; also as "html" or "json". See `Drawing.pipe`."""
-        if format not in ("html", "json"):
-            return super().pipe(format, *args, encoding=encoding, **settings)
-        if format == "json":
-            text = json.dumps(self.document(), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        else:
-            from .page import page_html
-
-            text = page_html(self.document())
-        return text if encoding else text.encode("utf-8")
+    def _bytes(self, format: str) -> bytes:
+        drawn = super()._bytes(format)
+        if format != "svg" or not self.both_themes:
+            return drawn
+        return drawn.replace(b"</style>", f"</style>\n<style>{dark_rules()}</style>".encode(), 1)
 
 
 def diff(
@@ -62,6 +55,9 @@ def diff(
     expand: Iterable[str] | str = (),
     theme: str = "light",
     legend: bool = True,
+    backward: bool = False,
+    observe: bool = False,
+    target: Any = None,
 ) -> DiffDrawing:
     """Hold two networks against each other: what has moved, and what was added, removed or changed.
 
@@ -71,13 +67,14 @@ def diff(
 
     Args:
         first, second: each a Module or a function of Tensors, a Tensor with its graph, a GraphRecord, or a Drawing.
-        input: for models: as in `draw`, for both; or a list of two, one for each.
+        input: for models: as in `draw`, for both; or a tuple of two such inputs, one for each.
         names: what to call the two, such as ("convention", "swap").
         depth: modules at this depth are one row of the picture each, 1 those directly inside the model; by default as
             small ones as fit on a screen.
         expand: fused operations to be shown as what they consist of.
-        theme: "light" or "dark".
+        theme: "light", "dark", or "auto": an SVG that is dark where its reader prefers dark pages.
         legend: write what the marks mean under the title.
+        backward, observe, target: of models: what else the page and the document hold, as in `draw`.
 
     Returns:
         A drawing that Jupyter shows. `.render(path, format=...)` writes "svg", "png", "pdf", "dot", "html" or "json";
@@ -94,12 +91,12 @@ def diff(
     """
     if theme not in THEMES:
         raise unknown_choice("diff", "theme", theme, THEMES)
+    if names is not None and (len(names) != 2 or names[0] == names[1]):
+        raise ArgumentError(explain("diff", "two different names", repr(names)[:80]))
     if depth is not None:
         depth = as_index("diff", "depth", depth, minimum=0)
-    inputs = input if isinstance(input, list) else [input, input]
-    if len(inputs) != 2:
-        raise ArgumentError(explain("diff", "one input, or a list of two", f"a list of {len(inputs)}"))
-    graphs = [_record(subject, own, expand) for subject, own in zip((first, second), inputs, strict=True)]
+    settings = {"expand": expand, "backward": backward, "observe": observe, "target": target}
+    graphs = [_record(subject, own, settings) for subject, own in zip((first, second), _inputs(input), strict=True)]
     found = compare(graphs[0], graphs[1], names or _names(*graphs))
     rows = rows_of(found, depth)
     paint = Paint.of(theme)
@@ -112,6 +109,9 @@ def diff(
         body=body(found, rows, paint),
     )
     drawing.diff = found
+    drawing.record = graphs[1]
+    drawing.recordings = dict(zip(found.names, graphs, strict=True))
+    drawing.both_themes = theme == "auto"
     return drawing
 
 
@@ -119,18 +119,25 @@ def _names(first: GraphRecord, second: GraphRecord) -> tuple[str, str]:
     return (first.title, second.title) if first.title != second.title else ("first", "second")
 
 
-def _record(subject: Any, input: Any, expand: Iterable[str] | str) -> GraphRecord:
+def _inputs(input: Any) -> tuple[Any, Any]:
+    """Return the input of each model: two may be given, which are not just the sizes of a shape."""
+    both = isinstance(input, tuple | list) and len(input) == 2 and not isinstance(input[0], int)
+    return (input[0], input[1]) if both else (input, input)
+
+
+def _record(subject: Any, input: Any, settings: dict[str, Any]) -> GraphRecord:
     if isinstance(subject, Drawing) and subject.record is not None:
-        subject = subject.record
-    if isinstance(subject, GraphRecord | Tensor) and input is not None:
-        raise ArgumentError(explain("diff", "no input beside a graph", "one", "it is already there"))
+        recorded = list((subject.recordings or {}).values())
+        return recorded[0] if len(recorded) == 1 else subject.record
     if isinstance(subject, GraphRecord):
         return subject
     if isinstance(subject, Tensor):
-        return record_tensor(subject, expand=expand)
+        if input is not None:
+            raise ArgumentError(explain("diff", "no input beside a tensor", "one", "its graph is already there"))
+        return record_tensor(subject, expand=settings["expand"], backward=settings["backward"])
     if isinstance(subject, type) or not (isinstance(subject, Module) or callable(subject)):
         raise DTypeError(explain("diff", "two models, Tensors, GraphRecords or Drawings", repr(subject)[:80]))
     if input is None:
         remedy = "give a Tensor or a shape: diff(first, second, (8, 3, 32, 32))"
         raise ArgumentError(explain("diff", "an input for the models", "none", remedy))
-    return record_model(subject, input, expand=expand)
+    return record_model(subject, input, **settings)

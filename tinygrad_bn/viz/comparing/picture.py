@@ -8,20 +8,23 @@ from itertools import zip_longest
 from textwrap import wrap
 
 from ..markup import LONGEST, attribute_list, cell, font, quoted, table
-from ..operations import sign_of
 from ..records import Flow
 from ..style import FONT, THEMES, Theme
-from ..units import shape_text
 from .brackets import brackets
-from .records import Change, Diff
+from .records import Diff
 from .rows import Cell, Row, State
+from .wording import cell_texts, row_name, row_shapes, row_tooltip
 
 _SMALL = 9.0
 _TINY = 8.0
-_MOST_LINES = 3
-"""Changes that are written into a cell; the tooltip holds all."""
+SHORTEST = 16
+"""A picture of fewer rows is not broken into columns, however narrow it is."""
 
-SIGNS = {State.ADDED: "+", State.REMOVED: "−", State.CHANGED: "≠"}
+_SCREEN = 0.75
+"""Height of a screen for its width."""
+
+_MARGINS = 200
+"""About how wide names and shapes are, in points."""
 
 STATES: dict[str, dict[State, str]] = {
     "light": {
@@ -52,7 +55,14 @@ class Paint:
     @classmethod
     def of(cls, theme: str) -> Paint:
         """Return the colours of a theme by its name."""
-        return cls(THEMES[theme], STATES[theme])
+        return cls(THEMES[theme], STATES["dark" if theme == "dark" else "light"])
+
+
+def dark_rules() -> str:
+    """Return the style sheet that turns the marks of a light picture into those of the dark theme."""
+    pairs = sorted({(light, STATES["dark"][state]) for state, light in STATES["light"].items()})
+    rules = [f'[{what}="{light}"]{{{what}:{dark}}}' for light, dark in pairs for what in ("stroke", "fill")]
+    return f"@media (prefers-color-scheme:dark){{{''.join(rules)}}}"
 
 
 def graph_attributes(diff: Diff, rows: Sequence[Row], paint: Paint, legend: bool) -> dict[str, dict[str, str]]:
@@ -84,7 +94,21 @@ def body(diff: Diff, rows: Sequence[Row], paint: Paint) -> list[str]:
         for place, content in enumerate(row.cells)
         if content.state is State.LEFT and content.pair is not None
     }
-    return [*_nodes(diff, rows, paint, left), *_flows(diff, rows, paint), *_arrows(rows, paint, left)]
+    columns = _columns(rows)
+    return [*_nodes(diff, rows, paint, left), *_flows(diff, rows, columns, paint), *_arrows(rows, paint, left)]
+
+
+def _columns(rows: Sequence[Row]) -> list[int]:
+    """Return the column of the picture that each row stands in: a long and narrow picture is broken into several."""
+    width = max(map(sum, _widths(rows)), default=0) + _MARGINS
+    heights = [38 + 14 * any(content.state is State.MOVED for content in row.cells) for row in rows]
+    count = max(1, round((sum(heights) / width / _SCREEN) ** 0.5)) if len(rows) >= SHORTEST else 1
+    found: list[int] = []
+    above = 0
+    for height in heights:
+        found.append(min(count - 1, int(above * count / sum(heights))))
+        above += height
+    return found
 
 
 Places = Mapping[int, tuple[int, int]]
@@ -94,7 +118,7 @@ Places = Mapping[int, tuple[int, int]]
 def _nodes(diff: Diff, rows: Sequence[Row], paint: Paint, left: Places) -> Iterator[str]:
     widths = _widths(rows)
     total = max(map(sum, widths), default=0)
-    sides = [[_name(row) for row in rows], [_shapes(diff, row) for row in rows]]
+    sides = [[row_name(row) for row in rows], [row_shapes(diff, row) for row in rows]]
     margins = [max((_text_width(text, _SMALL) + 12 for text in texts), default=0) for texts in sides]
     for number, row in enumerate(rows):
         moves = [(left[j][1], place) for j, place in _arrived(row) if left.get(j, (-1, 0))[0] == number]
@@ -105,10 +129,10 @@ def _nodes(diff: Diff, rows: Sequence[Row], paint: Paint, left: Places) -> Itera
         rest = margins[1] + total - sum(widths[number])
         entry = f'<TD PORT="in" CELLPADDING="0">{font("▸", size=_SMALL, colour=paint.theme.line)}</TD>'
         faint = paint.theme.faint
-        name = _side(sides[0][number], margins[0], paint.states.get(row.state, faint))
-        lines[-1] = f"{name}{entry}{lines[-1]}{_side(sides[1][number], rest, faint)}"
+        name = _side(sides[0][number], margins[0], paint.states.get(row.state, faint), "name")
+        lines[-1] = f"{name}{entry}{lines[-1]}{_side(sides[1][number], rest, faint, 'out')}"
         lines[:-1] = [f"<TD></TD><TD></TD>{line}<TD></TD>" for line in lines[:-1]]
-        attributes = {"label": f"<{table(lines, padding=0)}>", "tooltip": quoted(*_tooltip(row))}
+        attributes = {"label": f"<{table(lines, padding=0)}>", "tooltip": quoted(*row_tooltip(row))}
         yield f"\tr{number} [{attribute_list(attributes)}]\n"
 
 
@@ -129,13 +153,13 @@ def _arrived(row: Row) -> Iterator[tuple[int, int]]:
             yield content.node.id, place
 
 
-def _side(text: str, width: int, colour: str) -> str:
+def _side(text: str, width: int, colour: str, port: str) -> str:
     shown = font(text, size=_SMALL, colour=colour)
-    return f'<TD ALIGN="LEFT" CELLPADDING="4" WIDTH="{width}">{shown}</TD>'
+    return f'<TD PORT="{port}" ALIGN="LEFT" CELLPADDING="4" WIDTH="{width}">{shown}</TD>'
 
 
 def _cell(content: Cell, place: int, width: int, paint: Paint) -> str:
-    title, changes = _texts(content)
+    title, changes = cell_texts(content)
     look, state, theme = paint.theme.looks[content.node.role], content.state, paint.theme
     line, ink = (theme.cluster_line, theme.faint) if state is State.SAME else (paint.states[state], look.text)
     fill, border, style = look.fill, 2, "ROUNDED"
@@ -153,7 +177,7 @@ def _cell(content: Cell, place: int, width: int, paint: Paint) -> str:
     )
 
 
-def _flows(diff: Diff, rows: Sequence[Row], paint: Paint) -> Iterator[str]:
+def _flows(diff: Diff, rows: Sequence[Row], columns: Sequence[int], paint: Paint) -> Iterator[str]:
     """Yield the edges between rows: those of the second graph, and those of the first at rows that it alone has."""
     old = {i: number for number, row in enumerate(rows) for i in row.first}
     new = {j: number for number, row in enumerate(rows) for j in row.second}
@@ -175,10 +199,12 @@ def _flows(diff: Diff, rows: Sequence[Row], paint: Paint) -> Iterator[str]:
             "color": quoted(paint.states[state]) if states else "",
             "style": "dashed" if state is State.REMOVED else "",
             "weight": "8" if head == tail + 1 else "",
+            "constraint": "false" if columns[tail] != columns[head] else "",
         }
-        yield f"\tr{tail}:in:s -> r{head}:in:n [{attribute_list(attributes)}]\n"
+        ports = (":in:s", ":in:n") if columns[tail] == columns[head] else (":out:e", ":name:w")
+        yield f"\tr{tail}{ports[0]} -> r{head}{ports[1]} [{attribute_list(attributes)}]\n"
     for tail in range(len(rows) - 1):
-        if (tail, tail + 1) not in found:
+        if (tail, tail + 1) not in found and columns[tail] == columns[tail + 1]:
             # Rows stand below each other in their order, whatever flows between them.
             yield f"\tr{tail}:in:s -> r{tail + 1}:in:n [style=invis weight=8]\n"
 
@@ -198,60 +224,8 @@ def _arrows(rows: Sequence[Row], paint: Paint, left: Places) -> Iterator[str]:
                 yield f"\tr{left[j][0]}:c{left[j][1]} -> r{number}:c{place} [{attribute_list(attributes)}]\n"
 
 
-# Texts
-
-
-def _texts(content: Cell) -> tuple[str, list[str]]:
-    """Return the title of a cell and what is written below it."""
-    changes = list(content.changes)
-    became = next((change for change in changes if change.what == "operation"), None)
-    label = sign_of(content.node.label)
-    if became is not None:
-        label = f"{sign_of(became.before)} → {sign_of(became.after)}"
-        changes.remove(became)
-    lines = [_said(change) for change in changes if change.what != "flops"]
-    if len(lines) > _MOST_LINES:
-        lines = [*lines[: _MOST_LINES - 1], f"and {len(lines) - _MOST_LINES + 1} more"]
-    sign = SIGNS[State.CHANGED] if content.changes else SIGNS.get(content.state, "")
-    return f"{sign} {label}".strip(), lines
-
-
-def _said(change: Change) -> str:
-    """Say a change, of shapes only the part that differs.
-
-    >>> _said(Change("weight", "64×3×3×3", "128×3×3×3")), _said(Change("stride", "none", "2"))
-    ('weight 64 → 128', 'stride none → 2')
-    """
-    before, after = change.before.split("×"), change.after.split("×")
-    if len(before) == len(after) > 1:
-        differs = [k for k in range(len(before)) if before[k] != after[k]]
-        before, after = (sizes[differs[0] : differs[-1] + 1] for sizes in (before, after))
-    return f"{change.what} {'×'.join(before)} → {'×'.join(after)}"
-
-
-def _name(row: Row) -> str:
-    return f"{row.name} × {row.repeat}" if row.repeat > 1 else row.name
-
-
-def _shapes(diff: Diff, row: Row) -> str:
-    """Return the shape of what a row computes, in both graphs if they differ."""
-    ends = [graph.nodes[max(ids)].shape for graph, ids in ((diff.first, row.first), (diff.second, row.second)) if ids]
-    return " → ".join(dict.fromkeys(map(shape_text, ends)))
-
-
-def _tooltip(row: Row) -> list[str]:
-    lines = [f"{row.name} {row.label}".strip()]
-    for content in row.cells:
-        if content.state is State.MOVED and content.pair is not None:
-            lines.append(f"{content.node.label} moved {content.pair.move}")
-        elif content.state in (State.ADDED, State.REMOVED):
-            lines.append(f"{content.node.label} {content.state}")
-        lines += [f"{content.node.label}: {c.what} {c.before} → {c.after}" for c in content.changes]
-    return lines
-
-
 def _width(content: Cell) -> int:
-    title, lines = _texts(content)
+    title, lines = cell_texts(content)
     return max(30, _text_width(title, 11.0) + 16, *(_text_width(line, _TINY) + 8 for line in lines))
 
 
