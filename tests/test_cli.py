@@ -48,7 +48,11 @@ def run(*arguments: str) -> int:
         (["report", "a", "./a"], ["a twice"]),
         (["report", "a", "-o", "x.pdf"], ["ends in .html"]),
         (["report", "nowhere"], ["config.json"]),
-        (["graph", "small_cnn", "-o", "picture.bmp"], ["svg, png, pdf, dot"]),
+        (["graph", "small_cnn", "-o", "picture.bmp"], ["svg, png, pdf, dot, html, json"]),
+        (["graph", "small_cnn", "--images", "0"], ["images of at least 1, got 0"]),
+        (["graph", "small_cnn", "--diff", "convention", "swop"], ["did you mean 'swap'"]),
+        (["graph", "small_cnn", "--colour-by", "taste"], ["--colour-by", "saturation"]),
+        (["graph", "small_cnn", "--expand", "batchnorm"], ["did you mean 'batch_norm'"]),
         (["graph", "small_cmn"], ["did you mean 'small_cnn'"]),
         (["train"], ["compare"]),
         ([], ["COMMAND"]),
@@ -135,6 +139,54 @@ def test_graph_writes_each_format(suffix: str, tmp_path: Path, capsys: pytest.Ca
     assert capsys.readouterr().out == f"{path}\n"
     start = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF", "dot": b"digraph"}[suffix]
     assert path.read_bytes().lstrip().startswith(start)
+
+
+MLP = ["graph", "mlp", "--activation", "tanh", "--dataset", "digits", "--images", "4"]
+
+
+def test_graph_writes_a_document_with_everything_that_was_measured(tmp_path: Path) -> None:
+    path = tmp_path / "graph.json"
+    assert run(*MLP, "--order", "swap", "-o", str(path)) == 0
+    [graph] = json.loads(path.read_text(encoding="utf-8"))["graphs"]
+    assert any(node["derivative_of"] is not None for node in graph["nodes"])
+    [frame] = graph["frames"]
+    assert max(o["gradient_error"] for o in frame["nodes"].values() if o["gradient_error"] is not None) < 1e-5
+    assert "#cross_entropy" in frame["nodes"]
+    page = tmp_path / "graph.html"
+    assert run(*MLP, "--order", "swap", "-o", str(page)) == 0
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize("suffix", ["json", "html", "svg"])
+def test_graph_holds_two_orders_against_each_other(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"diff.{suffix}"
+    assert run(*MLP, "--diff", "convention", "swap", "-o", str(path)) == 0
+    text = path.read_text(encoding="utf-8")
+    if suffix == "json":
+        found = json.loads(text)
+        assert found["diff"]["summary"] == "2 batch_norm moved from before tanh to after it"
+        assert [graph["name"] for graph in found["graphs"]] == ["convention", "swap"]
+    assert "2 batch_norm moved" in text
+
+
+def test_graph_of_a_comparison_replays_its_trainings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert run(*TINY, "--activations", "tanh", "--seeds", "2", "--jobs", "0", "--out", str(out)) == 0
+    path = tmp_path / "graphs.json"
+    assert run("graph", str(out), "-o", str(path)) == 0
+    found = json.loads(path.read_text(encoding="utf-8"))
+    assert [graph["name"] for graph in found["graphs"]] == ["convention", "swap"]
+    for graph in found["graphs"]:
+        assert [frame["name"] for frame in graph["frames"]] == ["start", "epoch 1"]
+        keys = {node["key"] for node in graph["nodes"]}
+        keys |= {parameter["key"] for node in graph["nodes"] for parameter in node["parameters"]}
+        assert all(set(frame["nodes"]) <= keys for frame in graph["frames"])
+        mean, low, high = graph["frames"][1]["nodes"]["features.0.norm#batch_norm"]["seeds"]["saturation"]
+        assert low <= mean <= high
+    assert 'id="graph-page"' in (out / "report.html").read_text(encoding="utf-8")
+    assert run("graph", str(out), "-o", str(tmp_path / "x.svg")) == 2
+    assert run("graph", str(tmp_path)) == 2
+    capsys.readouterr()
 
 
 def test_graph_opens_modules_and_operations(tmp_path: Path) -> None:

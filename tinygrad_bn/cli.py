@@ -95,17 +95,9 @@ def _trainers(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _graph(arguments: argparse.Namespace) -> int:
-    from .lab.config import RunConfig
-    from .lab.graphs import draw_to_file
+    from .lab.graph_options import draw_as_asked
 
-    config = RunConfig(
-        model=arguments.model,
-        order=arguments.order,
-        activation=arguments.activation,
-        dataset=arguments.dataset,
-        width=arguments.width,
-    )
-    print(draw_to_file(config, arguments.out, depth=arguments.depth, expand=arguments.expand))
+    print(draw_as_asked(arguments))
     return 0
 
 
@@ -236,28 +228,17 @@ def _add_trainers(parser: argparse.ArgumentParser, folder: str) -> None:
 
 
 def _add_graph(commands: argparse._SubParsersAction[_Parser]) -> None:
-    from .lab import choices
-    from .lab.config import RunConfig
-    from .lab.options import add_options, parse_words
+    from .lab.graph_options import add_graph_options
 
-    graph = _add(commands, "graph", _graph, "draw the graph of a network")
-    graph.add_argument("model", metavar="MODEL", help=f"network: {', '.join(choices.models())}")
-    add_options(graph, RunConfig, only=("order", "activation", "dataset", "width"))
-    graph.add_argument("--depth", type=int, metavar="N", help="levels of modules that are opened (default: all)")
-    graph.add_argument(
-        "--expand",
-        type=parse_words,
-        default=(),
-        metavar="A,B,...",
-        help="operations shown as what they consist of, such as batch_norm",
+    graph = _add(
+        commands,
+        "graph",
+        _graph,
+        "draw the graph of a network, what differs between two orders of it, or what a training did inside it",
+        "The suffix of the file chooses the format. A page (.html) can be zoomed, searched and opened, and shows the "
+        "backward pass and what was measured on a batch of images; a picture shows what the options ask for.",
     )
-    graph.add_argument(
-        "-o",
-        "--out",
-        type=Path,
-        metavar="FILE",
-        help="file to write, .svg, .png, .pdf or .dot (default: MODEL-ACTIVATION-ORDER.svg)",
-    )
+    add_graph_options(graph)
 
 
 def _add(

@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import tinygrad_bn as tg
+from tinygrad_bn import data
 from tinygrad_bn.functional import ACTIVATIONS
 from tinygrad_bn.lab import probes
 from tinygrad_bn.lab.comparison import Comparison
 from tinygrad_bn.lab.config import CompareConfig, RunConfig
 from tinygrad_bn.lab.runfolder import RunFolder, write_json
+from tinygrad_bn.lab.training import build_model
 
 SMALL = CompareConfig(activations=("tanh", "relu"), seeds=(0, 1, 2, 3, 4, 5), epochs=3)
 
@@ -66,6 +69,19 @@ def write_comparison(root: Path, config: CompareConfig, gain: float, leave_out: 
     return Comparison(root)
 
 
+def record_graphs(comparison: Comparison) -> None:
+    """Let two seeds of the first condition's orders have recorded their graphs, as a training does."""
+    images = tg.tensor(np.random.default_rng(0).standard_normal((4, 1, 28, 28)).astype("float32"))
+    for order in comparison.orders:
+        for record in comparison.of(comparison.conditions[0], order)[:2]:
+            run = record.config
+            tg.manual_seed(run.seed)
+            probe = probes.GraphProbe(build_model(run, data.load(run.dataset, "test")), images, tg.tensor(np.arange(4)))
+            for name in ("start", "epoch 3"):
+                probe.look(name)
+            record.folder.write_graph(probe.frames)
+
+
 @pytest.fixture(name="write_comparison", scope="session")
 def write_comparison_fixture() -> Callable[[Path, CompareConfig, float, int], Comparison]:
     """The function that writes and opens a comparison in any folder."""
@@ -85,4 +101,6 @@ def make_comparison(tmp_path: Path) -> Callable[..., Comparison]:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
     """A finished comparison, for tests that only read it."""
-    return write_comparison(tmp_path_factory.mktemp("comparison"), SMALL, 1.0, 0)
+    comparison = write_comparison(tmp_path_factory.mktemp("comparison"), SMALL, 1.0, 0)
+    record_graphs(comparison)
+    return comparison

@@ -184,6 +184,21 @@ def test_print_leaves_out_what_paper_cannot_do(browser: Chromium, tmp_path: Path
     assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
 
 
+def test_the_graphs_open_inside_the_page_with_what_was_recorded(browser: Chromium) -> None:
+    frame = "document.querySelector('iframe.graphs-page').contentDocument"
+    assert browser.run("document.querySelector('iframe') === null")
+    browser.run("document.querySelector('.open-graphs').click()")
+    ready = f"{frame}.documentElement?.dataset.ready === 'true'"
+    waiting = f"""new Promise(resolve => {{
+      const look = () => document.querySelector('iframe') && {ready} ? resolve(true) : setTimeout(look, 50); look();
+    }})"""
+    assert browser.run(waiting)
+    text = browser.run(f"{frame}.body.innerText")
+    for words in ("tanh, convention", "tanh, swap", "5 batch_norm moved", "epoch 3"):
+        assert words in text
+    assert browser.run(f"{frame}.querySelectorAll('svg').length") > 0
+
+
 def test_no_other_script_runs_and_nothing_is_loaded(browser: Chromium) -> None:
     script = "const script = document.createElement('script'); script.textContent = 'window.harmed = true';"
     browser.run(f"(() => {{ {script} document.body.append(script); }})()")

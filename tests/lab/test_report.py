@@ -22,6 +22,7 @@ from tinygrad_bn.lab.report.markup import Markup, element, join
 from tinygrad_bn.lab.report.parts import table_markup
 from tinygrad_bn.lab.runfolder import RunFolder, write_json
 from tinygrad_bn.lab.tables import Table
+from tinygrad_bn.viz.page import asset
 
 pytest.importorskip("matplotlib")
 
@@ -43,6 +44,7 @@ class Reader(HTMLParser):
         self.headings: list[int] = []
         self.tags: list[str] = []
         self.scripts: list[str] = []
+        self.is_data: list[bool] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
@@ -50,7 +52,9 @@ class Reader(HTMLParser):
         if tag not in VOID:
             self.open.append(tag)
         if tag == "script":
-            self.scripts.append("")
+            self.is_data.append(values.get("type") == "application/json")
+            if not self.is_data[-1]:
+                self.scripts.append("")
         assert not [name for name in values if name.startswith("on")], "an attribute that is a script"
         if identifier := values.get("id"):
             self.ids.append(identifier)
@@ -70,7 +74,7 @@ class Reader(HTMLParser):
             self.open.pop()
 
     def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] == "script":
+        if self.open and self.open[-1] == "script" and not self.is_data[-1]:
             self.scripts[-1] += data
 
     def handle_endtag(self, tag: str) -> None:
@@ -93,12 +97,19 @@ OUR_SCRIPT = resources.files("tinygrad_bn.lab.report").joinpath("script.js").rea
 
 
 def assert_only_our_script(page: str) -> None:
-    """One script element, ours; and the page's policy lets no other run and nothing be loaded."""
+    """One script element, ours; and the page's policy lets no other run and nothing be loaded.
+
+    Where there are graphs to be opened, their program may run, too.
+    """
     assert read(page).scripts == [OUR_SCRIPT]
     digest = base64.b64encode(hashlib.sha256(OUR_SCRIPT.encode()).digest()).decode()
     policy = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
+    scripts = f"'sha256-{digest}'"
+    if 'id="graph-page"' in page:
+        program = base64.b64encode(hashlib.sha256(asset("page.js")).digest()).decode()
+        scripts += f" 'sha256-{program}' 'wasm-unsafe-eval'"
     assert [html.unescape(found) for found in policy] == [
-        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {scripts}"
     ]
     # It holds for what comes after it.
     assert page.index("Content-Security-Policy") < page.index("<style>") < page.index("<script")

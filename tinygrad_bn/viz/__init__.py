@@ -4,6 +4,7 @@ The graph becomes plain records first (`records`, made by `trace` and `walk`, si
 DOT text (`dot`, `style`, `markup`), and an engine turns that into a picture (`drawing`, `render`).
 """
 
+from .diff import diff
 from .draw import draw
 from .drawing import Drawing
 from .records import ClusterRecord, Content, EdgeRecord, GraphRecord, NodeRecord, Role
@@ -17,6 +18,7 @@ __all__ = [
     "GraphRecord",
     "NodeRecord",
     "Role",
+    "diff",
     "draw",
     "record_model",
     "record_tensor",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -30,6 +31,18 @@ STORED_CHANNELS = ("mean",)
 def page_document(title: str, graphs: Sequence[dict[str, Any]], diff: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return the whole document of some graphs, as `graph_document` returns them, and of what differs between two."""
     return {"format": FORMAT, "version": VERSION, "title": title, "graphs": list(graphs), "diff": diff}
+
+
+def document_bytes(document: dict[str, Any], format: str) -> bytes:
+    """Return a document as a file of "html", the interactive page, or of "json"."""
+    if format == "html":
+        from .page import page_html  # brings along Graphviz for the browser
+
+        text = page_html(document)
+    else:
+        text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1)
+    # Half a surrogate pair, which UTF-8 cannot write, becomes what JSON escapes it as.
+    return text.encode("utf-8", "backslashreplace")
 
 
 def graph_document(graph: GraphRecord, name: str, frames: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:

@@ -18,12 +18,14 @@ from ..training_sections import training_sections
 from . import method, results
 from .assets import asset
 from .charts import Charts
+from .interactive import graphs_script, interactive
 from .markup import Markup, element, join
 from .parts import section_markup
 from .runs import runs_table
 
 REPORT_NAME = "report.html"
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{script}'"
+GRAPHS_POLICY = " 'sha256-{script}' 'wasm-unsafe-eval'"
 QUESTION = "BatchNorm before or after the activation?"
 
 
@@ -95,6 +97,7 @@ def comparison_chapter(
         ("histograms", "Activations by layer and channel", results.histograms(comparison, charts)),
         *_rendered(during, charts),
         ("graphs", "The two networks" if len(comparison.orders) == 2 else "The networks", results.graphs(comparison)),
+        ("inside", "Inside the networks, over the training", None if key else interactive(comparison)),
         ("runs", "Every run", runs_table(comparison, f"{key}run-table")),
         ("method", "What was done", method.protocol(comparison)),
         ("limits", "What this does not show", method.limits(comparison)),
@@ -127,14 +130,17 @@ def build_page(title: str, heading: str, lead: Markup | None, chapters: Sequence
     """
     several = len(chapters) > 1 or bool(chapters[0].title)
     script = Markup(asset("script.js"))
+    policy = POLICY.format(script=_digest(script))
+    if any(key == "inside" and content for chapter in chapters for key, _, content in chapter.sections):
+        policy += GRAPHS_POLICY.format(script=_digest(graphs_script()))
     head = element(
         "head",
         element("meta", charset="utf-8"),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("title", title),
-        # Nothing is loaded and no script runs but the page's own.
-        element("meta", http_equiv="Content-Security-Policy", content=POLICY.format(script=_digest(script))),
+        # Nothing is loaded and no script runs but these.
+        element("meta", http_equiv="Content-Security-Policy", content=policy),
         element("style", Markup(asset("style.css"))),
     )
     body = element(

@@ -1,4 +1,4 @@
-// Tables that sort by a click on a heading, and run tables that show the rows containing all words of a filter.
+// Tables that sort by a click on a heading, run tables that show the rows containing all words of a filter, and the graphs.
 "use strict";
 
 function sortKey(cell) {
@@ -36,6 +36,17 @@ for (const table of document.querySelectorAll("table.sortable")) {
       heading.setAttribute("aria-sort", descending ? "descending" : "ascending");
       sortBy(table, column, descending);
     });
+  });
+}
+
+// The interactive graph is a page of its own, as large as all the rest: it starts when somebody wants it.
+for (const button of document.querySelectorAll("button.open-graphs")) {
+  button.addEventListener("click", () => {
+    const frame = document.createElement("iframe");
+    frame.title = "Graphs of the networks over the training";
+    frame.className = "graphs-page";
+    frame.srcdoc = JSON.parse(document.getElementById(button.dataset.page).textContent);
+    button.parentElement.replaceWith(frame);
   });
 }
 
