@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -117,8 +118,14 @@ def node(shape: tuple[int, ...], role: Role = Role.ACTIVATION, values: Any = Non
     return NodeRecord(0, role, "tanh", "", shape, "float32", observation=observation)
 
 
+def maps(node: NodeRecord) -> str:
+    observation = node.observation
+    assert observation is not None
+    return heat_maps(node, {"output": observation.value, "gradient": observation.gradient}, "light", "#000")
+
+
 def test_a_heat_map_shows_the_numbers_and_their_gradients() -> None:
-    source = heat_maps(node((1, 1, 2, 2), values=[[1.0, -2.0], [0.0, 0.5]], gradient=np.full(4, 1e-9)), "light", "#000")
+    source = maps(node((1, 1, 2, 2), values=[[1.0, -2.0], [0.0, 0.5]], gradient=np.full(4, 1e-9)))
     assert [word in source for word in (">1.00<", ">−2.00<", ">0<", ">0.50<", ">1e−9<", ">gradient<")] == [True] * 6
     assert f'BGCOLOR="{diverging(-1)}"' in source
     assert f'BGCOLOR="{diverging(0)}"' in source
@@ -129,28 +136,31 @@ def test_a_heat_map_shows_the_numbers_and_their_gradients() -> None:
     ("shape", "role", "cells", "note"),
     [
         ((), Role.LOSS, 1, ">output<"),
-        ((5,), Role.PARAMETER, 5, ">value<"),
+        ((5,), Role.PARAMETER, 5, ">output<"),
         ((3, 4), Role.WEIGHT, 12, ">output<"),
         ((2, 3, 2, 2), Role.ACTIVATION, 12, "output, example 1 of 2<"),
         ((2, 6, 2, 2), Role.ACTIVATION, 4 * MOST_PANELS, f"output, example 1 of 2, first {MOST_PANELS} of 6<"),
-        ((3, 2, 2, 2), Role.PARAMETER, 4 * MOST_PANELS, f"value, first {MOST_PANELS} of 6<"),
+        ((3, 2, 2, 2), Role.PARAMETER, 4 * MOST_PANELS, f"output, first {MOST_PANELS} of 6<"),
     ],
 )
 def test_large_tensors_are_shown_in_part(shape: tuple[int, ...], role: Role, cells: int, note: str) -> None:
-    source = heat_maps(node(shape, role, np.ones(shape)), "light", "#000")
+    source = maps(node(shape, role, np.ones(shape)))
     assert source.count("WIDTH=") == cells
     assert note in source
 
 
 def test_what_is_not_finite_is_written_and_colours_nothing() -> None:
-    source = heat_maps(node((3,), values=[float("nan"), float("inf"), 2.0]), "light", "#000")
+    source = maps(node((3,), values=[float("nan"), float("inf"), 2.0]))
     assert all(word in source for word in (">nan<", ">∞<", ">2.00<"))
     assert source.count(diverging(0)) == 2
 
 
 def test_unknown_values_have_no_heat_map() -> None:
-    assert heat_maps(node((3,)), "light", "#000") == ""
-    assert heat_maps(replace(node((3,)), observation=None), "light", "#000") == ""
+    assert maps(node((3,))) == ""
+
+
+def test_small_negative_numbers_are_not_written_as_minus_nothing() -> None:
+    assert ">0.00<" in maps(node((2,), values=[-0.001, 2.0]))
 
 
 def test_a_drawing_shows_the_values_of_inputs_parameters_and_operations() -> None:
@@ -161,5 +171,24 @@ def test_a_drawing_shows_the_values_of_inputs_parameters_and_operations() -> Non
     assert "shape=box" in shown
     (convolution,) = (line for line in drawing.body if "<B>conv2d</B>" in line)
     assert convolution.count("WIDTH=") == 2 * (4 + 4 + 1)
+    assert convolution.count(">value<") == 2
+    assert convolution.count(">output<") == 1
     with pytest.raises(ArgumentError, match="observe=True"):
         draw(nn.Conv2d(1, 1, 2), image, show_values=True)
+
+
+def test_gradients_stand_in_the_derivatives_where_these_are_drawn() -> None:
+    image = tg.tensor(np.arange(9.0, dtype=np.float32).reshape(1, 1, 3, 3), name="image", requires_grad=True)
+    drawing = draw(nn.Conv2d(1, 1, 2), image, observe=True, show_values=True, backward=True)
+    counts = {}
+    for name in ("image", "∂ image", "conv2d", "∂ conv2d", "output", "∂ output"):
+        (line,) = (line for line in drawing.body if f"<B>{name}</B>" in line)
+        counts[name] = (len(re.findall(">gradient( of the output)?<", line)), line.count("WIDTH="))
+    assert counts == {
+        "image": (0, 9),
+        "∂ image": (1, 9),
+        "conv2d": (0, 9),
+        "∂ conv2d": (3, 9),
+        "output": (0, 4),
+        "∂ output": (1, 4),
+    }

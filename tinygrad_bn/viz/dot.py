@@ -12,7 +12,7 @@ from .labels import SMALL, listed, node_label, times, tooltip
 from .markup import attribute_list, cell, font, quoted, table
 from .operations import COMMUTATIVE
 from .records import ClusterRecord, EdgeRecord, Flow, GraphRecord, NodeRecord, Role
-from .scene import Scene, pairs
+from .scene import Scene
 from .style import FONT
 from .units import shape_text
 from .view import View
@@ -64,7 +64,7 @@ def body(graph: GraphRecord, view: View) -> list[str]:
     scene = Scene(graph, view)
     beside = {
         first: second
-        for first, second in pairs(graph).items()
+        for first, second in scene.derivatives.items()
         if graph.nodes[first].cluster == graph.nodes[second].cluster and not {first, second} & scene.absent
     }
     members: dict[int | None, list[str]] = defaultdict(list)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from .docking import STORED
@@ -21,25 +21,22 @@ MOST_COLUMNS = 12
 _SIZE = 7.5
 
 
-def heat_maps(node: NodeRecord, theme: str, faint: str) -> str:
-    """Return the values of a node and, beside them, their gradients; "" where they are not known.
+def heat_maps(node: NodeRecord, known: Mapping[str, Facts | None], theme: str, faint: str) -> str:
+    """Return tables of numbers beside each other; "" where the numbers of none are known.
 
     Of a batch the first example is shown, and of many channels the first few. Blue is negative, orange positive, and
-    white (on dark ground, dark) is 0; values and gradients have a scale each.
+    white (on dark ground, dark) is 0; each table has a scale of its own.
 
     Args:
-        node: with its observation.
+        node: whose shape the tensors have.
+        known: what was measured of each tensor, by its caption.
         theme: "light" or "dark".
         faint: colour of the captions.
     """
-    if node.observation is None:
-        return ""
-    name = "value" if node.role.is_tensor else "output"
-    known = ((name, node.observation.value), ("gradient", node.observation.gradient))
     maps = [
         cell(_captioned(caption, node, facts.values, theme, faint))
-        for caption, facts in known
-        if isinstance(facts, Facts) and facts.values
+        for caption, facts in known.items()
+        if facts is not None and facts.values
     ]
     return table(["".join(maps)], spacing=3) if maps else ""
 
@@ -83,4 +80,5 @@ def _written(value: float, largest: float) -> str:
     if value == 0 or not math.isfinite(value) or not 1e-3 <= largest < 1e5:
         return number_text(value)
     decimals = max(0, 2 - math.floor(math.log10(largest)))
-    return f"{value:.{decimals}f}".replace("-", "−")
+    written = f"{value:.{decimals}f}"
+    return written.replace("-", "−" if float(written) else "")

@@ -8,6 +8,7 @@ from .docking import STORED
 from .document import dotted
 from .heatmap import heat_maps
 from .markup import cell, font, table
+from .observation import Facts
 from .operations import sign_of
 from .records import NodeRecord, Role
 from .scene import Scene
@@ -22,7 +23,7 @@ def node_label(scene: Scene, node: NodeRecord, look: Look) -> str:
     title = _title(scene, node, look)
     attributes = _attributes(scene, node)
     costs = font(_costs(scene, node), size=SMALL, colour=look.faint) if scene.view.costs and _costs(scene, node) else ""
-    values = heat_maps(node, scene.ground, look.faint) if scene.view.values else ""
+    values = _values(scene, node, look)
     below = [costs, *_chips(scene, node), values]
     if not any(below):
         return f"{title}  {attributes}" if attributes else title
@@ -129,7 +130,7 @@ def _chip(scene: Scene, leaf: NodeRecord, holder: NodeRecord) -> str:
     name = f"∂ {name}" if leaf.derivative_of is not None else name
     shape = font(shape_text(leaf.shape), size=SMALL, colour=look.faint)
     content = f"{font(name, size=SMALL, colour=look.text)} {shape}"
-    values = heat_maps(leaf, scene.ground, look.faint) if scene.view.values else ""
+    values = _values(scene, leaf, look)
     return chip(table([cell(content), cell(values)]) if values else content, look)
 
 
@@ -139,3 +140,18 @@ def _costs(scene: Scene, node: NodeRecord) -> str:
     costs += [f"{parameters:,} parameters"] if parameters else []
     costs += [f"{bytes_text(node.kept_bytes)} kept"] if node.kept_bytes else []
     return " · ".join(costs)
+
+
+def _values(scene: Scene, node: NodeRecord, look: Look) -> str:
+    """Return what was computed, and its gradient: in the derivative's node if that is drawn, otherwise beside it."""
+    if not scene.view.values or node.id in scene.sums:
+        return ""
+    known: dict[str, Facts | None] = {}
+    if node.derivative_of is not None:
+        observation = scene.graph.nodes[node.derivative_of].observation
+        caption = "gradient" if node.role.is_tensor else "gradient of the output"
+        known[caption] = None if observation is None else observation.gradient
+    elif node.observation is not None:
+        known["value" if node.role.is_tensor else "output"] = node.observation.value
+        known["gradient"] = None if node.id in scene.derivatives else node.observation.gradient
+    return heat_maps(node, known, scene.ground, look.faint)

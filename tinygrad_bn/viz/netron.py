@@ -1,9 +1,9 @@
 """DOT text that Netron reads as typed nodes with attributes, and parameters as tensors of their own type.
 
-Netron ignores subgraphs and HTML-like labels, and knows no escapes inside quotes. It takes a node for typed if its label
-is a record of the form that PyTorch's `FxGraphDrawer` writes, {id|op_code=type|name: value\\lname: value\\l}: see the
-source of Netron, dot.js. Of what `draw` shows this form has everything but the modules around the operations, the
-layout and the colours.
+Netron ignores subgraphs and HTML-like labels, and knows no escapes inside quotes. It takes a node for typed if its
+label is a record of the form that PyTorch's `FxGraphDrawer` writes, {id|op_code=type|name: value\\lname: value\\l}:
+see the source of Netron, dot.js. Of what `draw` shows this form has everything but the modules around the operations,
+the layout and the colours.
 """
 
 from __future__ import annotations

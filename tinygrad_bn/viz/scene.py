@@ -25,6 +25,7 @@ class Scene:
         inputs: edges into a node, by its id.
         docked: parameters and buffers that are shown inside an operation, by its id.
         absent: ids of nodes that are not drawn.
+        derivatives: the id of its derivative, by the id of an operation or a tensor.
         sums: ids of nodes that add up gradients.
         counts: how many alike each node stands for, by its id.
         painting: numbers that colour the nodes; None where roles do.
@@ -44,7 +45,9 @@ class Scene:
         self.absent = {node.id for nodes in self.docked.values() for node in nodes}
         if view.parameters == "hidden":
             self.absent = {node.id for node in graph.nodes if node.role in STORED}
-        self.sums = _sums(graph)
+        self.derivatives = _derivatives(graph)
+        own = set(self.derivatives.values())
+        self.sums = {node.id for node in graph.nodes if node.derivative_of is not None and node.id not in own}
         self.counts = repeats(graph)
         self.painting = None if view.colour_by == "role" else paint(graph, view.colour_by, self.parameters_of)
 
@@ -77,12 +80,7 @@ def most_frequent_dtype(graph: GraphRecord) -> str:
     return Counter(node.dtype for node in graph.nodes).most_common(1)[0][0]
 
 
-def pairs(graph: GraphRecord) -> dict[int, int]:
+def _derivatives(graph: GraphRecord) -> dict[int, int]:
     """Return the id of its derivative for each id that has one; sums of several gradients are left out."""
+    # The gradients of something are summed before its derivative is computed.
     return {node.derivative_of: node.id for node in graph.nodes if node.derivative_of is not None}
-
-
-def _sums(graph: GraphRecord) -> set[int]:
-    """Return the ids of nodes that add up the gradients of something: they stand before its derivative."""
-    derivatives = set(pairs(graph).values())
-    return {node.id for node in graph.nodes if node.derivative_of is not None} - derivatives
