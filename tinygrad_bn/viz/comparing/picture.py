@@ -17,6 +17,7 @@ from .wording import cell_texts, row_name, row_shapes, row_tooltip
 
 _SMALL = 9.0
 _TINY = 8.0
+
 SHORTEST = 16
 """A picture of fewer rows is not broken into columns, however narrow it is."""
 

@@ -42,6 +42,7 @@ def said(change: Change) -> str:
 
 
 def row_name(row: Row) -> str:
+    """Return the name of a row's block, or of the first and the last of several."""
     return f"{row.name} × {row.repeat}" if row.repeat > 1 else row.name
 
 
@@ -52,6 +53,7 @@ def row_shapes(diff: Diff, row: Row) -> str:
 
 
 def row_tooltip(row: Row) -> list[str]:
+    """Return the lines of a row's tooltip: all that differs in it."""
     lines = [f"{row.name} {row.label}".strip()]
     for content in row.cells:
         if content.state is State.MOVED and content.pair is not None:
