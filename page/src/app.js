@@ -21,9 +21,12 @@ import { Store } from "./store.js";
 import { measurer } from "./text.js";
 import { Timeline } from "./timeline.js";
 import { Toolbar } from "./toolbar.js";
+import { smallValuesIn } from "./values.js";
 import { firstLevels, openTo, visible } from "./visible.js";
 
 const MOST_AT_FIRST = 60;
+/** More graphs than these do not fit beside each other. */
+const MOST_BESIDE = 4;
 /** The zoom below which a first picture is hard to read. */
 const READABLE = 0.56;
 
@@ -43,6 +46,8 @@ export class App {
     this.store = new Store({
       tab: this.firstTab(),
       open: new Set(),
+      // What was measured differs from one repeat to the next.
+      unrolled: this.framesOf().length ? null : new Set(),
       backward: true,
       compact: false,
       direction: "TB",
@@ -73,13 +78,13 @@ export class App {
 
   firstTab() {
     if (this.diff) return "diff";
-    return this.graphs.length === 2 && innerWidth >= 900 ? "beside" : "0";
+    return this.graphs.length > 1 && this.graphs.length < 4 && innerWidth >= 900 ? "beside" : "0";
   }
 
   /** Which graphs are on the screen, by number. */
   shownGraphs() {
     const { tab } = this.state;
-    if (tab === "beside") return [0, 1];
+    if (tab === "beside") return [...this.graphs.keys()].slice(0, MOST_BESIDE);
     if (tab === "diff") return [this.diff.firstGraph, this.diff.secondGraph];
     return [Number(tab)];
   }
@@ -141,6 +146,8 @@ export class App {
   makePanes() {
     for (const pane of this.panes) pane.destroy();
     const numbers = this.state.tab === "diff" ? [this.diff.firstGraph] : this.shownGraphs();
+    // Before the panes are measured.
+    this.panesHost.dataset.count = numbers.length;
     this.panes = numbers.map((number) => {
       const host = html("div", { class: "pane", "data-graph": number });
       if (numbers.length > 1) host.append(html("h2", { class: "pane-title" }, this.graphs[number].name));
@@ -149,14 +156,14 @@ export class App {
       pane.graph = number;
       return pane;
     });
-    this.panesHost.dataset.count = this.panes.length;
   }
 
   hooksOf() {
     return {
       item: (key, pane) => {
-        const group = pane.scene.view.items.get(key)?.group;
-        if (group) this.toggle(key, pane);
+        const { group, run } = pane.scene.view.items.get(key);
+        if (run) this.unroll(key, pane);
+        else if (group) this.toggle(key, pane);
         else this.select(key, pane);
       },
       box: (key, pane) => this.select(key, pane),
@@ -176,9 +183,10 @@ export class App {
 
   /** @param {Graph} graph @param {Partial<import("./store.js").State>} instead of what is chosen */
   sceneFor(graph, instead = {}) {
-    const { open, backward, compact, direction } = { ...this.state, ...instead };
-    const view = visible(graph, open, backward);
-    return sceneOf(view, this.layouts, this.measure, { strip: this.painter.hasStrip(graph), compact, direction });
+    const { open, backward, compact, direction, unrolled, tab } = { ...this.state, ...instead };
+    const view = visible(graph, open, backward, tab === "diff" ? null : unrolled);
+    const options = { strip: this.painter.hasStrip(graph), values: smallValuesIn(graph), compact, direction };
+    return sceneOf(view, this.layouts, this.measure, options);
   }
 
   /** Draw everything anew. */
@@ -202,7 +210,7 @@ export class App {
     if (has("tab")) {
       this.makePanes();
       this.refresh(null, false);
-    } else if (has("open", "backward", "compact", "direction") || (has("strip") && this.stripRowsChange())) {
+    } else if (has("open", "unrolled", "backward", "compact", "direction") || (has("strip") && this.stripRowsChange())) {
       this.refresh(anchor ?? this.middleKey(), true);
     } else {
       this.repaint();
@@ -234,6 +242,14 @@ export class App {
     this.announce(`${open.has(key) ? "opened" : "closed"} ${key}`);
   }
 
+  /** Show one by one what is alike. */
+  unroll(key, pane) {
+    this.touched = true;
+    const unrolled = new Set([...this.state.unrolled, key]);
+    this.store.set({ unrolled, selected: this.state.selected && key, graph: pane.graph }, { anchor: key });
+    this.announce(`unrolled ${key}`);
+  }
+
   /** Open so many levels; with all details in the nodes only where that can still be read. */
   setLevels(levels) {
     const { open } = this.openAll({ levels });
@@ -261,6 +277,7 @@ export class App {
       for (let group = around; group; group = group.outer) open.add(group.key);
     }
     const changes = { selected: known[0], graph: number };
+    if (this.state.unrolled) changes.unrolled = this.unrolledAround(number, known);
     if ([...open].some((key) => !this.state.open.has(key))) changes.open = open;
     this.touched = true;
     this.extra = new Set(known);
@@ -269,17 +286,28 @@ export class App {
     this.repaint();
   }
 
+  /** What is unrolled already, and whatever hides some keys among others that are alike. */
+  unrolledAround(number, keys) {
+    const pane = this.paneOf(number);
+    const first = keys.map((key) => this.itemKeyOf(pane, key)).filter((key) => pane.scene.view.items.get(key)?.run);
+    const hidden = first.filter((key) => !keys.includes(key));
+    return hidden.length ? new Set([...this.state.unrolled, ...hidden]) : this.state.unrolled;
+  }
+
   paneOf(number) {
     return this.panes.find((pane) => pane.graph === number) ?? this.panes[0];
   }
 
   /** The key of the item that a node is shown as. */
   itemKeyOf(pane, key) {
-    if (!key || pane.scene.view.items.has(key) || pane.scene.layout.boxes.has(key)) return key;
+    const { view } = pane.scene;
+    if (view.rolledIn?.has(key)) return view.rolledIn.get(key);
+    if (!key || view.items.has(key) || pane.scene.layout.boxes.has(key)) return key;
     const graph = this.graphs[pane.graph];
     const node = graph.byKey.get(key);
     for (let group = node?.group ?? graph.groupByKey.get(key)?.outer; group; group = group.outer) {
-      if (pane.scene.view.items.has(group.key)) return group.key;
+      if (view.items.has(group.key)) return group.key;
+      if (view.rolledIn?.has(group.key)) return view.rolledIn.get(group.key);
     }
     return null;
   }
@@ -297,7 +325,9 @@ export class App {
   toggleSelected() {
     const { selected } = this.state;
     const graph = this.graphs[this.state.graph];
-    if (selected && graph.groupByKey.has(selected)) this.toggle(selected, this.paneOf(this.state.graph));
+    const pane = this.paneOf(this.state.graph);
+    if (pane.scene.view.items.get(selected)?.run) this.unroll(selected, pane);
+    else if (selected && graph.groupByKey.has(selected)) this.toggle(selected, pane);
   }
 
   /** Backspace: close the module around what is selected. */

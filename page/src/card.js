@@ -4,7 +4,7 @@
  * @typedef {{kind: "text", text: string, style: string, x: number, y: number, anchor: string, faint: boolean}
  *   | {kind: "chip", text: string, role: string, x: number, y: number, w: number, h: number}
  *   | {kind: "glyph", id: ?number, role: string, text: string, title: string, x: number, y: number, w: number, h: number}
- *   | {kind: "strip", x: number, y: number, w: number, h: number}} Part
+ *   | {kind: "strip" | "values", x: number, y: number, w: number, h: number}} Part
  * @typedef {{key: string, role: string, form: "card" | "stack" | "round" | "leaf", w: number, h: number,
  *   round: boolean, backward: boolean, parts: Part[], label: string}} Card
  */
@@ -12,6 +12,7 @@
 import { isTensor } from "./model.js";
 import * as numbers from "./numbers.js";
 import { shortened } from "./text.js";
+import { CELL } from "./values.js";
 
 const PADDING = 11;
 const LEAST = 128;
@@ -26,8 +27,8 @@ const DULL = new Set(["eps", "momentum"]);
 /**
  * @param {import("./types.js").Item} item
  * @param {(text: string, style: string) => number} measure
- * @param {{strip: boolean, compact: boolean}} options whether a strip of channels is shown in it, and whether all else
- *   stands in one row
+ * @param {{strip: boolean, values: ?{rows: number, columns: number}, compact: boolean}} options whether a strip of
+ *   channels is shown in it, how many numbers, and whether all else stands in one row
  * @returns {Card}
  */
 export function cardOf(item, measure, options) {
@@ -114,7 +115,7 @@ class Rows {
       });
       return;
     }
-    const shown = contents.slice(0, GLYPHS);
+    const shown = contents.slice(0, contents.length > GLYPHS ? GLYPHS - 6 : GLYPHS);
     const [cell, gap] = [9, 2];
     this.add(0, Math.min(shown.length, 20) * (cell + gap), (y, w) => {
       const columns = Math.max(1, Math.floor((w + gap) / (cell + gap)));
@@ -130,7 +131,8 @@ class Rows {
         h: cell,
       }));
       if (contents.length > shown.length) {
-        parts.push(text(`+${contents.length - shown.length}`, "glyph", PADDING + w, y + 4 + 8, "end", true));
+        const last = parts.at(-1);
+        parts.push(text(`+${contents.length - shown.length}`, "glyph", last.x + cell + 4, last.y + 8, "start", true));
       }
       return parts;
     }, (w) => 6 + Math.ceil(shown.length / Math.max(1, Math.floor((w + gap) / (cell + gap)))) * (cell + gap));
@@ -138,6 +140,11 @@ class Rows {
 
   strip() {
     this.add(STRIP + 7, 0, (y, w) => [{ kind: "strip", x: PADDING, y: y + 4, w, h: STRIP }]);
+  }
+
+  values({ rows, columns }) {
+    const [w, h] = [columns * CELL.w, rows * CELL.h];
+    this.add(h + 7, w, (y, room) => [{ kind: "values", x: PADDING + (room - w) / 2, y: y + 4, w, h }]);
   }
 
   add(height, need, make, heightFor = () => height) {
@@ -172,38 +179,48 @@ function operationCard(item, measure, options) {
   rows.line(attributesOf(node.attributes).join(" \u00b7 "), "name");
   rows.chips(
     node.parameters.map((parameter) => ({
-      text: `${nameInside(parameter.name, { name: node.name })} ${numbers.shape(parameter.shape)}`,
+      text: `${node.backward ? "\u2202" : ""}${nameInside(parameter.name, { name: node.name })} ${numbers.shape(parameter.shape)}`,
       role: parameter.role,
     })),
   );
   if (node.role === "module") rows.glyphs(node.contents.flatMap(({ role, label, count }) => Array(Math.min(count, GLYPHS)).fill({ role, label })));
+  if (options.values) rows.values(options.values);
   if (options.strip) rows.strip();
   return { ...rows.done(), ...common(item, node.role), form: "card", round: false, label: title };
 }
 
 function groupCard(item, measure, options) {
   const { group } = item;
-  const { summary } = group;
+  const many = item.run?.length ?? 1;
+  const { summary } = item.run?.at(-1) ?? group;
   const rows = new Rows(measure);
-  const title = `${group.label}${times(group.repeat)}`;
+  const title = `${group.label}${times(group.repeat * many)}`;
   if (options.compact) return compactGroupCard(item, measure, options, title);
-  rows.title(title, nameInside(group.name, item.box), summary.output ? numbers.shape(summary.output.shape) : "");
+  rows.title(title, namesOf(item), summary.output ? numbers.shape(summary.output.shape) : "");
   rows.glyphs(summary.contents);
   if (options.strip) rows.strip();
   const sums = [
-    summary.parameters ? `${numbers.count(summary.parameters)} parameters` : "",
-    summary.flops ? numbers.flops(summary.flops) : "",
-    summary.keptBytes ? `${numbers.bytes(summary.keptBytes)} kept` : "",
+    summary.parameters ? `${numbers.count(summary.parameters * many)} parameters` : "",
+    summary.flops ? numbers.flops(summary.flops * many) : "",
+    summary.keptBytes ? `${numbers.bytes(summary.keptBytes * many)} kept` : "",
   ].filter(Boolean);
   rows.line(sums.join(" \u00b7 "), "figures");
   return { ...rows.done(), ...common(item, group.role), form: "stack", round: false, label: title };
 }
 
+/** "0", or "7–11" for several that are alike. */
+function namesOf(item) {
+  const first = nameInside(item.group.name, item.box);
+  return item.run && first ? `${first}\u2013${nameInside(item.run.at(-1).name, item.box)}` : first;
+}
+
 /** Name, what is inside and the shape, all in one row. */
 function compactGroupCard(item, measure, options, title) {
   const { group } = item;
-  const { contents, output } = group.summary;
-  const name = shortened(nameInside(group.name, item.box) || title, "title", 120, measure);
+  const { contents } = group.summary;
+  const { output } = (item.run?.at(-1) ?? group).summary;
+  const repeat = times(group.repeat * (item.run?.length ?? 1));
+  const name = shortened((namesOf(item) || group.label) + repeat, "title", 120, measure);
   const size = output ? numbers.shape(output.shape) : "";
   const row = glyphRow(contents, PADDING + Math.max(measure(name, "title"), 20) + 9, 6, measure);
   const w = Math.ceil(row.end + (size ? measure(size, "shape") + 12 : 0) + PADDING);
@@ -235,12 +252,22 @@ function signCard(item, measure, options) {
   const { sign } = item.node;
   const short = measure(sign, "sign") < 22;
   const width = short ? 38 : measure(sign, "title") + 30;
-  const strip = options.strip ? 24 : 0;
-  const w = Math.max(Math.ceil(width), strip ? 110 : 0);
-  const h = 34 + strip;
-  const parts = [text(sign, short ? "sign" : "title", w / 2, short ? 22.5 : 21.5, "middle")];
-  if (strip) parts.push({ kind: "strip", x: 14, y: 30, w: w - 28, h: STRIP });
-  return { w, h, parts, ...common(item, "arithmetic"), form: strip ? "card" : "round", round: !strip, label: sign };
+  const below = [];
+  let h = 34;
+  let w = Math.ceil(width);
+  const values = options.compact ? null : options.values;
+  if (values) {
+    w = Math.max(w, values.columns * CELL.w + 24);
+    below.push({ kind: "values", x: (w - values.columns * CELL.w) / 2, y: 31, w: values.columns * CELL.w, h: values.rows * CELL.h });
+    h += values.rows * CELL.h + 6;
+  }
+  if (options.strip) {
+    w = Math.max(w, 110);
+    below.push({ kind: "strip", x: 14, y: h - 3, w: w - 28, h: STRIP });
+    h += STRIP + 7;
+  }
+  const parts = [text(sign, short ? "sign" : "title", w / 2, short ? 22.5 : 21.5, "middle"), ...below];
+  return { w, h, parts, ...common(item, "arithmetic"), form: below.length ? "card" : "round", round: !below.length, label: sign };
 }
 
 function tensorCard(item, measure, options) {
@@ -249,15 +276,22 @@ function tensorCard(item, measure, options) {
   const plain = nameInside(node.label, item.box);
   const name = shortened(node.derivative_of === null ? plain : `\u2202${plain}`, "title", 170, measure);
   const size = numbers.shape(node.shape);
+  const values = options.compact ? null : options.values;
   const strip = options.strip ? STRIP + 8 : 0;
-  const w = Math.ceil(Math.max(measure(name, "title") + measure(size, "shape") + 10 + 2 * 15, strip ? 120 : 76));
+  const numbersHeight = values ? values.rows * CELL.h + 8 : 0;
+  const written = measure(name, "title") + measure(size, "shape") + 10 + 2 * 15;
+  const w = Math.ceil(Math.max(written, strip ? 120 : 76, values ? values.columns * CELL.w + 30 : 0));
   const parts = [
     text(name, "title", 15, 20),
     text(size, "shape", w - 15, 20, "end", true),
   ];
-  if (strip) parts.push({ kind: "strip", x: 15, y: 28, w: w - 30, h: STRIP });
+  if (values) {
+    const width = values.columns * CELL.w;
+    parts.push({ kind: "values", x: (w - width) / 2, y: 29, w: width, h: values.rows * CELL.h });
+  }
+  if (strip) parts.push({ kind: "strip", x: 15, y: 28 + numbersHeight, w: w - 30, h: STRIP });
   const form = stored ? "leaf" : "pill";
-  return { w, h: 31 + strip, parts, ...common(item, node.role), form, round: false, label: node.label };
+  return { w, h: 31 + numbersHeight + strip, parts, ...common(item, node.role), form, round: false, label: node.label };
 }
 
 function common(item, role) {

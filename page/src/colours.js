@@ -34,28 +34,42 @@ const text = (colour) => `#${colour.map((value) => value.toString(16).padStart(2
  * @param {{signed?: boolean, logarithmic?: boolean, fromZero?: boolean}} kind
  */
 export function scaleOver(values, { signed = false, logarithmic = false, fromZero = false } = {}) {
-  const finite = values.filter((value) => value !== null && Number.isFinite(value));
-  if (!finite.length) return null;
-  let low = finite.reduce((least, value) => Math.min(least, value), Infinity);
-  let high = finite.reduce((most, value) => Math.max(most, value), -Infinity);
+  const sorted = values.filter((value) => value !== null && Number.isFinite(value)).sort((a, b) => a - b);
+  if (!sorted.length) return null;
+  let [low, high] = [sorted[0], sorted.at(-1)];
   if (signed) {
-    high = Math.max(Math.abs(low), Math.abs(high)) || 1;
-    low = -high;
-    return new Scale(low, high, true, false);
+    const most = withoutOutliers(sorted.map(Math.abs).sort((a, b) => a - b)) || 1;
+    return new Scale(-most, most, true, false, Math.max(-low, high) > most);
   }
-  const positive = finite.filter((value) => value > 0);
-  const least = positive.reduce((smallest, value) => Math.min(smallest, value), Infinity);
-  if (logarithmic && positive.length && high / least > 20) {
+  const least = sorted.find((value) => value > 0);
+  if (logarithmic && least !== undefined && high / least > 20) {
     return new Scale(Math.max(least, high * 1e-8), high, false, true);
   }
+  const most = withoutOutliers(sorted);
+  const clipped = most < high;
+  high = most;
   if (fromZero || logarithmic) low = Math.min(low, 0);
   if (low === high) [low, high] = low === 0 ? [0, 1] : [Math.min(low, 0), Math.max(high, 0)];
-  return new Scale(low, high, false, false);
+  return new Scale(low, high, false, false, clipped);
+}
+
+/** The largest value, or where a few are far above all others, the one that 1 % exceed. */
+function withoutOutliers(sorted) {
+  const high = sorted.at(-1);
+  const most = sorted[Math.floor(0.99 * (sorted.length - 1))];
+  return high > 3 * most && most > 0 ? most : high;
 }
 
 export class Scale {
-  constructor(low, high, signed, logarithmic) {
-    Object.assign(this, { low, high, signed, logarithmic });
+  /**
+   * @param {number} low
+   * @param {number} high
+   * @param {boolean} signed
+   * @param {boolean} logarithmic
+   * @param {boolean} clipped whether there are a few values beyond an end, which have its colour
+   */
+  constructor(low, high, signed, logarithmic, clipped = false) {
+    Object.assign(this, { low, high, signed, logarithmic, clipped });
   }
 
   /** @returns {?number} from 0 to 1; null for what has no value */

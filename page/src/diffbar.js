@@ -31,7 +31,7 @@ export class DiffBar {
     });
     const end = (name, time) => html("button", { class: "end", onclick: () => this.playTo(time) }, name);
     this.ends = [end(this.diff?.data.first ?? "", 0), end(this.diff?.data.second ?? "", 1)];
-    this.summary = html("p", { class: "summary" }, this.diff?.data.summary ?? "");
+    this.summary = html("p", { class: "summary", title: this.diff?.data.summary }, this.diff?.data.summary ?? "");
     this.element = html("div", { class: "diffbar", hidden: true }, this.button, this.ends[0], html("div", { class: "track" }, this.slider), this.ends[1], this.summary);
     this.update();
   }

@@ -44,6 +44,7 @@ const DRAWERS = {
         ? words({ text: part.text, style: "glyph", x: part.x + part.w / 2, y: part.y + 10.3, anchor: "middle" })
         : svg("title", {}, part.title),
     ),
+  values: (part) => svg("g", { class: "heat-map", transform: `translate(${part.x} ${part.y})` }),
   strip: (part) =>
     svg(
       "g",

@@ -51,7 +51,7 @@ export class Legend {
       svg(
         "text",
         { class: "tick", x: share * WIDTH, y: 22, "text-anchor": ["start", "middle", "end"][share * 2] },
-        write(scale.valueAt(share)),
+        beyond(share, scale) + write(scale.valueAt(share)),
       ),
     );
     const kind = scale.logarithmic ? " (logarithmic)" : "";
@@ -62,6 +62,13 @@ export class Legend {
       svg("svg", { width: WIDTH, height: 26, viewBox: `0 0 ${WIDTH} 26`, role: "img", "aria-label": title }, ...cells, ...ticks),
     );
   }
+}
+
+/** The sign before an end that some values lie beyond. */
+function beyond(share, scale) {
+  if (!scale.clipped) return "";
+  if (share === 1) return "\u2265\u2009";
+  return share === 0 && scale.signed ? "\u2264\u2009" : "";
 }
 
 function flows() {

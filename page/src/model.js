@@ -1,5 +1,7 @@
 /** A graph of the document with everything that is asked of it often: boxes worth drawing, members, sums. */
 
+import { withParts } from "./parts.js";
+
 /** @typedef {import("./types.js").GraphData} GraphData */
 /** @typedef {import("./types.js").GraphNode} GraphNode */
 /** @typedef {import("./types.js").Group} Group */
@@ -99,22 +101,31 @@ function groupsWorthDrawing(data, nodes) {
       ...cluster,
       key: seen.get(name) === 1 ? name : `${name}#${seen.get(name)}`,
       outer,
-      level: outer === null ? 0 : outer.level + 1,
+      level: 0,
       groups: [],
       members: [],
       summary: null,
     };
-    outer?.groups.push(group);
     groups.push(group);
     groupOf.set(cluster.id, group);
   }
   for (const node of nodes.values()) {
     node.group = groupOf.get(node.cluster) ?? null;
-    for (let group = node.group; group; group = group.outer) group.members.push(node);
     const alone = node.cluster !== null && !kept.has(node.cluster) && !isTensor(node.role) && node.role !== "module";
     if (alone && !node.module) node.module = data.clusters[node.cluster].label;
   }
-  return groups;
+  return connected(withParts(groups, [...nodes.values()], data.title), nodes);
+}
+
+/** Outer groups before inner ones, each with its level and what is in it. */
+function connected(groups, nodes) {
+  for (const group of groups) {
+    group.level = 0;
+    for (let around = group.outer; around; around = around.outer) group.level += 1;
+    group.outer?.groups.push(group);
+  }
+  for (const node of nodes.values()) for (let group = node.group; group; group = group.outer) group.members.push(node);
+  return groups.sort((a, b) => a.level - b.level);
 }
 
 /** Sums over what is in a group, and its operations in their order; an opened operation counts as one. */

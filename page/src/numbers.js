@@ -48,6 +48,15 @@ export function seconds(value) {
 /** "8×64×32×32"; "scalar" for no axes. */
 export const shape = (lengths) => (lengths.length ? lengths.join("\u00d7") : "scalar");
 
+/** As much of a number as fits into a small cell; "0" is exactly zero, "0.00" is not. */
+export function cell(value) {
+  if (value === null || !Number.isFinite(value)) return "\u2013";
+  const size = Math.abs(value);
+  if (size >= 1000) return plain(value, 1);
+  const text = size >= 10 ? size.toFixed(0) : size >= 1 ? trimmed(size.toPrecision(2)) : size === 0 ? "0" : size.toFixed(2);
+  return value < 0 ? `${MINUS}${text}` : text;
+}
+
 /** With separators between thousands: "3 228 170". */
 export const exact = (value) => String(value).replace(/\B(?=(\d{3})+$)/g, THIN);
 

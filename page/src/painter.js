@@ -3,6 +3,7 @@
 import { inkOn } from "./colours.js";
 import { COLOURINGS, STRIPS, scaleOfColouring, scaleOfStrip } from "./quantities.js";
 import { paintStrip } from "./strips.js";
+import { paintValues, smallValues } from "./values.js";
 
 export class Painter {
   /** @param {import("./app.js").App} app */
@@ -54,6 +55,8 @@ export class Painter {
       tint(drawn.element, colouring ? colouring.scale.colour(value, state.theme) : null);
       const cells = drawn.element.querySelector(".strip");
       if (cells) paintStrip(cells, strip?.of(item, frame) ?? null, strip?.scale, state.theme);
+      const numbers = drawn.element.querySelector(".heat-map");
+      if (numbers) paintValues(numbers, smallValues(item, frame, graph), state.theme);
       const classes = drawn.element.classList;
       classes.toggle("selected", key === selected && (pane.graph === state.graph || state.tab === "diff"));
       classes.toggle("also", Boolean(extra?.size > 1 && extra.has(key)));

@@ -131,7 +131,7 @@ function nodeSections({ item, graph, frame, theme, changes }, hooks) {
 
 function equationSection(equation) {
   if (!equation) return null;
-  const line = (name, text) => (text ? [html("h4", {}, name), html("pre", { class: "equation" }, text)] : []);
+  const line = (name, text) => (text ? [html("h4", {}, name), html("pre", { class: "equation" }, text.replaceAll("; ", "\n"))] : []);
   return section("Equation", line("forward", equation.forward), line("backward", equation.backward));
 }
 
@@ -202,6 +202,8 @@ function overTime(frames, node, frame, read, withSeeds) {
     const values = moments.map((moment, index) => seeds[index]?.[0] ?? read(moment)?.[name] ?? null);
     const bands = seeds.map((seed) => (seed ? [seed[1], seed[2]] : null));
     const picture = linePicture(values, bands, names, frame, `${name} over time`);
-    return picture ? [html("h4", {}, name), picture] : [];
+    const known = values.filter((value) => value !== null);
+    const range = `${numbers.plain(Math.min(...known))} to ${numbers.plain(Math.max(...known))}`;
+    return picture ? [html("h4", {}, name, html("span", { class: "range" }, range)), picture] : [];
   });
 }

@@ -16,12 +16,14 @@ export function observationOf(item, frame) {
 }
 
 function secondsOf(item, frame) {
-  const nodes = item.node ? [item.node] : item.group.members;
+  const nodes = item.node ? [item.node] : (item.run ?? [item.group]).flatMap((group) => group.members);
   const known = nodes.map((node) => frame?.nodes[node.key]?.seconds ?? null).filter((value) => value !== null);
   return known.length ? known.reduce((total, value) => total + value, 0) : null;
 }
 
 const factOf = (name) => (item, frame) => observationOf(item, frame)?.value?.[name] ?? null;
+/** How many alike a closed group stands for. */
+const repeats = (item) => item.run?.length ?? 1;
 const positive = (value) => (value > 0 ? value : null);
 
 /** How an item can be coloured. */
@@ -37,14 +39,14 @@ export const COLOURINGS = [
     name: "kept_bytes",
     title: "memory kept",
     kind: { logarithmic: true },
-    of: (item) => positive(item.node ? item.node.kept_bytes : item.group.summary.keptBytes),
+    of: (item) => positive(item.node ? item.node.kept_bytes : item.group.summary.keptBytes * repeats(item)),
     write: numbers.bytes,
   },
   {
     name: "flops",
     title: "FLOPs",
     kind: { logarithmic: true },
-    of: (item) => positive(item.node ? item.node.flops : item.group.summary.flops),
+    of: (item) => positive(item.node ? item.node.flops : item.group.summary.flops * repeats(item)),
     write: numbers.flops,
   },
   { name: "saturation", title: "saturation", kind: { fromZero: true }, of: factOf("saturation"), write: numbers.plain },

@@ -10,13 +10,16 @@ const EXCHANGEABLE = new Set(["add", "mul", "maximum", "minimum"]);
  * @param {import("./types.js").View} view
  * @param {import("./layout.js").Layouts} layouts
  * @param {(text: string, style: string) => number} measure
- * @param {{strip: (item: import("./types.js").Item) => boolean, compact: boolean, direction: "TB" | "LR"}} options
+ * @param {{strip: (item: import("./types.js").Item) => boolean,
+ *   values: (item: import("./types.js").Item) => ?{rows: number, columns: number},
+ *   compact: boolean, direction: "TB" | "LR"}} options
  * @returns {import("./pane.js").Scene}
  */
 export function sceneOf(view, layouts, measure, options) {
   const cards = new Map();
   for (const item of view.items.values()) {
-    cards.set(item.key, cardOf(item, measure, { strip: options.strip(item), compact: options.compact }));
+    const shown = { strip: options.strip(item), values: options.values(item), compact: options.compact };
+    cards.set(item.key, cardOf(item, measure, shown));
   }
   const headings = new Map(view.boxes.map((box) => [box.key, headingOf(box, measure)]));
   nameArguments(view);

@@ -1,9 +1,10 @@
 /** What the reader has chosen; whoever shows any of it is told what changed. */
 
 /**
- * @typedef {{tab: string, open: Set<string>, backward: boolean, compact: boolean, direction: "TB" | "LR",
+ * @typedef {{tab: string, open: Set<string>, unrolled: ?Set<string>, backward: boolean, compact: boolean, direction: "TB" | "LR",
  *   colouring: string, strip: string, frame: number, selected: ?string, graph: number, theme: "light" | "dark",
- *   query: string, listed: boolean}} State   listed: whether the differences are listed beside the graph
+ *   query: string, listed: boolean}} State   unrolled: which repeats are shown one by one, null for all;
+ *   listed: whether the differences are listed beside the graph
  */
 
 export class Store {

@@ -34,7 +34,7 @@ export class Toolbar {
   makeTabs() {
     const { app } = this;
     const tabs = app.graphs.map((graph, index) => [String(index), graph.name || graph.data.title]);
-    if (app.graphs.length === 2) tabs.push(["beside", "side by side"]);
+    if (app.graphs.length > 1) tabs.push(["beside", "side by side"]);
     if (app.diff) tabs.push(["diff", "difference"]);
     return tabs.map(([tab, name]) =>
       html("button", { role: "tab", "data-tab": tab, onclick: () => app.store.set({ tab, selected: null }) }, name),
@@ -69,10 +69,19 @@ export class Toolbar {
       { class: "switches" },
       switched("compact", "details", false, true, "show attributes, parameters and sums in the nodes"),
       switched("direction", "sideways", "LR", "TB", "draw from left to right"),
+      (this.repeats = html(
+        "button",
+        {
+          class: "switch",
+          title: "show alike modules that follow each other as one",
+          onclick: () => app.store.set({ unrolled: app.state.unrolled?.size === 0 ? null : new Set() }),
+        },
+        "repeats \u00d7",
+      )),
       app.graphs.some((graph) => graph.hasBackward) ? switched("backward", "backward", true, false, "show the part that computes derivatives") : null,
     );
     return [
-      this.levels,
+      app.graphs.some((graph) => graph.levels > 0) ? this.levels : null,
       choice("colouring", "colour", [["role", "role"], ...app.painter.colourings.map(({ name, title }) => [name, title])]),
       choice("strip", "channels", [["none", "none"], ...app.painter.strips.map(({ name, title }) => [name, title])]),
     ];
@@ -85,6 +94,8 @@ export class Toolbar {
     this.strip.value = state.strip;
     this.compact.setAttribute("aria-pressed", !state.compact);
     this.direction.setAttribute("aria-pressed", state.direction === "LR");
+    this.repeats.hidden = state.tab === "diff" || !graphs.some((graph) => graph.groups.length > 1);
+    this.repeats.setAttribute("aria-pressed", state.unrolled !== null);
     this.backward?.setAttribute("aria-pressed", state.backward);
     const level = this.levelOf(graphs[this.app.shownGraphs()[0]]);
     this.levels.selectedIndex = level ?? -1;

@@ -33,9 +33,11 @@
  *   summary: Summary}} Group
  * @typedef {{parameters: number, flops: number, keptBytes: number, repeat: number, output: ?GraphNode,
  *   contents: {role: string, label: string, id: number}[]}} Summary
- * @typedef {{key: string, node: ?GraphNode, group: ?Group, box: ?Group}} Item   a node, or a closed group
+ * @typedef {{key: string, node: ?GraphNode, group: ?Group, box: ?Group, run?: Group[]}} Item   a node, or a closed
+ *   group; `run` are those alike that it stands for
  * @typedef {{tail: string, head: string, flow: string, argument: string, edges: Edge[]}} Link   between items' keys
- * @typedef {{items: Map<string, Item>, boxes: Group[], links: Link[]}} View
+ * @typedef {{items: Map<string, Item>, boxes: Group[], links: Link[],
+ *   rolledIn: Map<string, string>}} View   rolledIn: for a group that is not shown itself, the key of the one alike
  * @typedef {{x: number, y: number, w: number, h: number}} Rect   x and y of the centre
  * @typedef {{link: Link, points: [number, number][], tip: [number, number]}} Curve
  * @typedef {{width: number, height: number, items: Map<string, Rect>, boxes: Map<string, Rect>,

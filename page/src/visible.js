@@ -1,6 +1,7 @@
 /** What is shown when some groups are open and the others closed. */
 
 import { isBelonging } from "./model.js";
+import { rolled } from "./roll.js";
 
 /** @typedef {import("./types.js").View} View */
 
@@ -8,9 +9,11 @@ import { isBelonging } from "./model.js";
  * @param {import("./model.js").Graph} graph
  * @param {Set<string>} open keys of the open groups; a group counts only when those around it are open, too
  * @param {boolean} backward whether the part that computes derivatives is shown
+ * @param {?Set<string>} unrolled keys of the first ones of repeats that are shown one by one nevertheless; null shows
+ *   all repeats so
  * @returns {View}
  */
-export function visible(graph, open, backward) {
+export function visible(graph, open, backward, unrolled = null) {
   const closed = closedAround(graph, open);
   const shown = [...graph.nodes.values()].filter((node) => backward || !node.backward);
   const owner = owners(graph, shown, closed);
@@ -26,7 +29,8 @@ export function visible(graph, open, backward) {
     if (!items.has(key)) items.set(key, { key, node: group ? null : node, group, box });
     for (let around = box; around; around = around.outer) boxes.add(around);
   }
-  return { items, boxes: graph.groups.filter((group) => boxes.has(group)), links: linksBetween(graph, keyOf) };
+  const view = { items, boxes: graph.groups.filter((group) => boxes.has(group)), links: linksBetween(graph, keyOf), rolledIn: new Map() };
+  return unrolled ? rolled(view, unrolled) : view;
 }
 
 /** For each group, the outermost closed one that it is or lies in. */

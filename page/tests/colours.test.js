@@ -49,3 +49,12 @@ test("text on a colour can be read", () => {
     assert.ok((high + 0.05) / (low + 0.05) >= 4.5, colour);
   }
 });
+
+test("a single outlier does not take all contrast from the others", () => {
+  const values = Array.from({ length: 300 }, (_, index) => index / 300);
+  const scale = scaleOver([...values, 40], { signed: true });
+  assert.ok(scale.high < 1.01);
+  assert.ok(scale.clipped);
+  assert.equal(scale.share(40), 1);
+  assert.equal(scaleOver(values).clipped, false);
+});

@@ -76,3 +76,41 @@ test("a module that is called twice has two keys", () => {
   data.nodes.push(node(6, "add", 4), node(7, "add", 4));
   assert.deepEqual(new Graph(data).groups.map(({ key }) => key).slice(1), ["2::Block", "2::Block#2"]);
 });
+
+test("thousands of operations without modules become parts, in their order", () => {
+  const data = { ...chain(), clusters: [], edges: [], nodes: [] };
+  for (let id = 0; id < 10_000; id += 1) {
+    data.nodes.push(node(id, "add", null));
+    if (id) data.edges.push(edge(id - 1, id));
+  }
+  const graph = new Graph(data);
+  const view = visible(graph, new Set(), true);
+  assert.ok(view.items.size <= 150);
+  // Each part leads to the next, and to nothing else.
+  const keys = [...view.items.keys()];
+  assert.deepEqual(view.links.map(({ tail, head }) => [tail, head]), keys.slice(1).map((key, index) => [keys[index], key]));
+  assert.equal(visible(graph, openTo(graph, graph.levels), true).items.size, 10_000);
+});
+
+test("alike modules in a row are rolled up until they are unrolled", () => {
+  const data = { ...chain(), clusters: [], edges: [], nodes: [node(0, "input", null, { role: "input" })] };
+  for (let block = 0; block < 4; block += 1) {
+    const shape = block === 3 ? [9, 9] : [2, 3];
+    const id = 1 + 2 * block;
+    data.clusters.push({ ...chain().clusters[2], id: block, parent: null, name: `b${block}` });
+    data.nodes.push(node(id, "conv2d", block, { shape }), node(id + 1, "tanh", block, { shape }));
+    data.edges.push(edge(id - 1, id), edge(id, id + 1));
+  }
+  const graph = new Graph(data);
+  const view = visible(graph, new Set(), true, new Set());
+  assert.deepEqual([...view.items.keys()], ["input0", "b0::Block", "b3::Block"]);
+  assert.deepEqual(view.items.get("b0::Block").run.map(({ name }) => name), ["b0", "b1", "b2"]);
+  assert.equal(view.rolledIn.get("b2::Block"), "b0::Block");
+  assert.deepEqual(view.links.map(({ tail, head }) => [tail, head]), [
+    ["input0", "b0::Block"],
+    ["b0::Block", "b3::Block"],
+  ]);
+  assert.equal(visible(graph, new Set(), true, new Set(["b0::Block"])).items.size, 5);
+  assert.equal(visible(graph, new Set(), true, null).items.size, 5);
+  assert.equal(visible(graph, new Set(["b1::Block"]), true, new Set()).items.size, 6);
+});

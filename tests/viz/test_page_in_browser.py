@@ -211,6 +211,9 @@ def test_a_chain_of_many_operations_starts_with_few_things_to_look_at(show: Show
         "tanh",
         "batch_norm",
     ]
+    # Three that are alike are one, until they are asked for.
+    assert "14–16 ×3" in page.run(f"{page.item('features.14::ConvBlock')}.textContent")
+    assert "features.15::ConvBlock" not in shown
     # All of it can be seen, and read: letters of at least 6 pixels.
     assert page.run(
         "Array.from(document.querySelectorAll('.item')).every(e => { const b = e.getBoundingClientRect(); "
@@ -222,6 +225,10 @@ def test_a_chain_of_many_operations_starts_with_few_things_to_look_at(show: Show
     same = "(views => views[0] === views[1] && views[0])"
     views = "Array.from(document.querySelectorAll('.viewport'), e => e.getAttribute('transform'))"
     assert "matrix" in page.until(f"{same}({views})")
+    page.browser.press("0", "0")
+    page.click(page.item("features.14::ConvBlock"))
+    page.settle()
+    assert {"features.14::ConvBlock", "features.15::ConvBlock", "features.16::ConvBlock"} <= set(page.shown(1))
 
 
 # -- a node -----------------------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ def page_html(document: dict[str, Any]) -> str:
     )
 
 
-def json_inside_html(document: dict[str, Any]) -> str:
+def json_inside_html(document: Any) -> str:
     """Return JSON that can stand inside a script element, whatever its strings contain.
 
     >>> json_inside_html({"name": "</script><!--"})
