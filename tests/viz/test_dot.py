@@ -1,6 +1,6 @@
 """The DOT text: golden files, the same bytes every time, and names that try to break out.
 
-After a wanted change of the drawings, TINYGRAD_BN_UPDATE_GOLDEN=1 writes the golden files anew (see docs/drawing.md).
+After a wanted change of the drawings, TINYGRAD_BN_UPDATE_GOLDEN=1 writes the golden files anew (see docs/graphs.md).
 """
 
 from __future__ import annotations
@@ -54,6 +54,12 @@ CASES: dict[str, Callable[[], Drawing]] = {
     "residual-depth-1": lambda: draw(residual(), (2, 1, 6, 6), depth=1),
     "nodes": lambda: draw(nn.BatchNorm1d(3).eval(), (2, 3), parameters="nodes", direction="LR", legend=False),
     "loss": lambda: draw(line(), name="loss"),
+    "backward": lambda: draw(nn.Sequential(nn.Linear(2, 2), nn.Tanh()), (3, 2), backward=True, show_costs=True),
+    "rolled-dark": lambda: draw(
+        nn.Sequential(block("swap"), *(nn.Tanh() for _ in range(3))), (2, 1, 6, 6), theme="dark"
+    ),
+    "orders": lambda: draw({order: block(order) for order in ("convention", "swap")}, (2, 1, 6, 6), depth=1),
+    "flops": lambda: draw(block("swap"), (2, 1, 6, 6), colour_by="flops"),
 }
 
 
@@ -183,6 +189,8 @@ def test_no_name_breaks_out(name: str, engine: str, monkeypatch: pytest.MonkeyPa
         draw(model, (2, 3), name=name),
         draw(model, (2, 3), depth=1, parameters="nodes"),
         draw(model(tg.tensor([[1.0, 2.0, 3.0]], name=name))),
+        draw(model, (2, 3), backward=True, observe=True, show_values=True, show_costs=True, theme="auto", name=name),
+        draw({name: model, "other": model}, (2, 3), colour_by="flops", depth=1),
     ]
     for drawing in drawings:
         record = drawing.record
@@ -220,6 +228,8 @@ def test_long_and_unprintable_text_is_shortened_and_spelled_out() -> None:
         ({"depth": -1}, ArgumentError, "depth"),
         ({"depth": 1.5}, DTypeError, "depth"),
         ({"expand": "conv2d"}, ArgumentError, "expand to be one of"),
+        ({"theme": "drak"}, ArgumentError, "did you mean 'dark'"),
+        ({"colour_by": "colour"}, ArgumentError, "colour_by to be one of role, time"),
         ({"input": None}, ArgumentError, r"give a Tensor or a shape: draw\(model, \(1, 3, 32, 32\)\)"),
     ],
 )
