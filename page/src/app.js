@@ -361,7 +361,9 @@ export class App {
       toggle: (key) => this.toggle(key, this.paneOf(number)),
       isOpen: (key) => this.state.open.has(key),
     };
-    this.panel.replaceChildren(...panelOf({ item: { key: selected, node, group, box: null }, graph, frame, theme, changes }, hooks));
+    const strips = this.painter.strips.map((strip) => this.painter.scaled(strip));
+    const item = { key: selected, node, group, box: null };
+    this.panel.replaceChildren(...panelOf({ item, graph, frame, theme, changes, strips }, hooks));
     this.panel.scrollTop = this.shownInPanel === selected ? scrollTop : 0;
     this.shownInPanel = selected;
   }

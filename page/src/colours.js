@@ -30,15 +30,15 @@ const text = (colour) => `#${colour.map((value) => value.toString(16).padStart(2
 /**
  * A scale over all values that it will be asked for.
  *
- * @param {number[]} values those that are shown anywhere, at any moment
+ * @param {(?number)[]} values those that are shown anywhere, at any moment
  * @param {{signed?: boolean, logarithmic?: boolean, fromZero?: boolean}} kind
  */
 export function scaleOver(values, { signed = false, logarithmic = false, fromZero = false } = {}) {
-  const sorted = values.filter((value) => value !== null && Number.isFinite(value)).sort((a, b) => a - b);
+  const sorted = Float64Array.from(values.filter((value) => value !== null && Number.isFinite(value))).sort();
   if (!sorted.length) return null;
   let [low, high] = [sorted[0], sorted.at(-1)];
   if (signed) {
-    const most = withoutOutliers(sorted.map(Math.abs).sort((a, b) => a - b)) || 1;
+    const most = withoutOutliers(sorted.map(Math.abs).sort()) || 1;
     return new Scale(-most, most, true, false, Math.max(-low, high) > most);
   }
   const least = sorted.find((value) => value > 0);

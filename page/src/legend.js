@@ -15,8 +15,8 @@ export class Legend {
 
   update() {
     const { colouring, strip } = this.app.painter;
-    const parts = [colouring ? this.bar(colouring, `nodes: ${colouring.title}`) : this.roles()];
-    if (strip) parts.push(this.bar(strip, `channels: ${strip.title}`));
+    const parts = [colouring?.scale ? this.bar(colouring, `nodes: ${colouring.title}`) : this.roles()];
+    if (strip?.scale) parts.push(this.bar(strip, `channels: ${strip.title}`));
     if (this.app.state.tab === "diff") parts.push(this.app.diffBar.legend());
     else if (this.hasFlows()) parts.push(flows());
     this.body.replaceChildren(...parts);

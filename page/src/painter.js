@@ -1,7 +1,7 @@
 /** Colours, strips and marks on what is drawn: everything that changes while the layout stays. */
 
 import { inkOn } from "./colours.js";
-import { COLOURINGS, STRIPS, scaleOfColouring, scaleOfStrip } from "./quantities.js";
+import { COLOURINGS, STRIPS, occurs, scaleOf } from "./quantities.js";
 import { paintStrip } from "./strips.js";
 import { paintValues, smallValues } from "./values.js";
 
@@ -11,24 +11,24 @@ export class Painter {
     this.app = app;
     this.scales = new Map();
     /** Those for which the document has any number. */
-    this.colourings = COLOURINGS.filter((colouring) => this.scaleOf(colouring, scaleOfColouring));
-    this.strips = STRIPS.filter((strip) => this.scaleOf(strip, scaleOfStrip));
+    this.colourings = COLOURINGS.filter((colouring) => occurs(colouring, app.graphs));
+    this.strips = STRIPS.filter((strip) => occurs(strip, app.graphs));
   }
 
-  scaleOf(quantity, make) {
-    if (!this.scales.has(quantity)) this.scales.set(quantity, make(quantity, this.app.graphs));
-    return this.scales.get(quantity);
+  /** Made when it is first needed: a training of a large network has millions of values. */
+  scaled(quantity) {
+    if (!quantity) return null;
+    if (!this.scales.has(quantity)) this.scales.set(quantity, scaleOf(quantity, this.app.graphs));
+    return { ...quantity, scale: this.scales.get(quantity) };
   }
 
   /** What nodes are coloured by, with its scale; null for their role. */
   get colouring() {
-    const found = this.colourings.find(({ name }) => name === this.app.state.colouring);
-    return found ? { ...found, scale: this.scales.get(found) } : null;
+    return this.scaled(this.colourings.find(({ name }) => name === this.app.state.colouring));
   }
 
   get strip() {
-    const found = this.strips.find(({ name }) => name === this.app.state.strip);
-    return found ? { ...found, scale: this.scales.get(found) } : null;
+    return this.scaled(this.strips.find(({ name }) => name === this.app.state.strip));
   }
 
   frameOf(graph) {
@@ -52,7 +52,7 @@ export class Painter {
       const frame = this.frameOf(graph);
       const item = drawn.item ?? pane.scene.view.items.get(key);
       const value = colouring ? colouring.of(item, frame) : null;
-      tint(drawn.element, colouring ? colouring.scale.colour(value, state.theme) : null);
+      tint(drawn.element, colouring ? (colouring.scale?.colour(value, state.theme) ?? "") : null);
       const cells = drawn.element.querySelector(".strip");
       if (cells) paintStrip(cells, strip?.of(item, frame) ?? null, strip?.scale, state.theme);
       const numbers = drawn.element.querySelector(".heat-map");

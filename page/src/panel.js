@@ -1,11 +1,12 @@
 /** The side panel: everything that is known of one node or module. */
 
 import { nameInside } from "./card.js";
-import { html } from "./dom.js";
+import { html, svg } from "./dom.js";
 import { Graph } from "./model.js";
 import * as numbers from "./numbers.js";
 import { heatMaps, histogramPicture, linePicture } from "./pictures.js";
 import { MEANINGS } from "./roles.js";
+import { paintStrip } from "./strips.js";
 
 const STATISTICS = [
   ["mean", "mean"],
@@ -18,6 +19,7 @@ const STATISTICS = [
   ["norm", "norm"],
 ];
 const MOST_CELLS = 400;
+const STRIP = { w: 300, h: 13 };
 
 /**
  * @param {object} subject
@@ -25,6 +27,7 @@ const MOST_CELLS = 400;
  * @param {Graph} subject.graph
  * @param {number} subject.frame
  * @param {"light" | "dark"} subject.theme
+ * @param {object[]} subject.strips what is known of channels, with scales
  * @param {?string[]} subject.changes lines on how it differs in the other graph
  * @param {object} hooks what to call: close(), select(key), toggle(key)
  * @returns {HTMLElement[]}
@@ -99,7 +102,7 @@ function moduleSections({ item, graph, changes }, hooks) {
   ].filter(Boolean);
 }
 
-function nodeSections({ item, graph, frame, theme, changes }, hooks) {
+function nodeSections({ item, graph, frame, theme, changes, strips }, hooks) {
   const { node } = item;
   const frames = graph.frames;
   const observation = frames[frame]?.nodes[node.key] ?? null;
@@ -123,9 +126,9 @@ function nodeSections({ item, graph, frame, theme, changes }, hooks) {
       gradientCheck(observation),
     ),
     section("", derivativeLinks(node, graph, hooks)),
-    section("Parameters", parameterTable(node.parameters, frames[frame], node.name)),
-    observation ? tensorSections("Value", observation.value, observation, frames, node, frame, theme) : null,
-    observation?.gradient ? tensorSections("Gradient", observation.gradient, null, frames, node, frame, theme) : null,
+    section("Parameters", parameterTable(node.parameters, frames[frame], node.name, node.role === "norm")),
+    observation ? tensorSections("Value", observation.value, observation, { frames, node, frame, theme, strips }) : null,
+    observation?.gradient ? tensorSections("Gradient", observation.gradient, null, { frames, node, frame, theme, strips }) : null,
   ].filter(Boolean);
 }
 
@@ -155,18 +158,24 @@ function derivativeLinks(node, graph, hooks) {
   ].filter(Boolean);
 }
 
-function parameterTable(parameters, frame, around) {
+/** What BatchNorm's parameters are called in its equation. */
+const SYMBOLS = { weight: " \u03b3", bias: " \u03b2", running_mean: " \u03bc", running_var: " \u03c3\u00b2" };
+
+function parameterTable(parameters, frame, around, isNorm = false) {
   if (!parameters.length) return null;
-  const rows = parameters.map((parameter) => {
+  const rows = parameters.flatMap((parameter) => {
     const value = frame?.nodes[parameter.key]?.value;
-    return html(
+    const name = nameInside(parameter.name ?? parameter.key, { name: around });
+    const row = html(
       "tr",
       {},
-      html("th", { scope: "row" }, html("span", { class: `swatch role-${parameter.role}` }), nameInside(parameter.name ?? parameter.key, { name: around })),
+      html("th", { scope: "row" }, html("span", { class: `swatch role-${parameter.role}` }), name + ((isNorm && SYMBOLS[name]) || "")),
       html("td", {}, parameter.shape ? numbers.shape(parameter.shape) : numbers.exact(parameter.size)),
       frame ? html("td", {}, value ? numbers.plain(value.mean) : "") : null,
       frame ? html("td", {}, value ? numbers.plain(value.variance) : "") : null,
     );
+    if (!value || value.variance === 0) return [row];
+    return [row, html("tr", { class: "mini" }, html("td", { colspan: 4 }, histogramPicture(value.histogram, `histogram of ${name}`, 26)))];
   });
   const titles = ["name", "shape", ...(frame ? ["mean", "variance"] : [])];
   return html(
@@ -177,7 +186,7 @@ function parameterTable(parameters, frame, around) {
   );
 }
 
-function tensorSections(title, facts_, observation, frames, node, frame, theme) {
+function tensorSections(title, facts_, observation, { frames, node, frame, theme, strips }) {
   const seeds = observation?.seeds ?? {};
   const rows = STATISTICS.filter(([name]) => facts_[name] !== null).map(([name, label]) => {
     const interval = seeds[name];
@@ -189,9 +198,28 @@ function tensorSections(title, facts_, observation, frames, node, frame, theme) 
     histogramPicture(facts_.histogram, `histogram of the ${title.toLowerCase()}`),
     facts([...rows, ["not finite", facts_.not_finite ? numbers.exact(facts_.not_finite) : ""]]),
     Object.keys(seeds).length ? html("p", { class: "note" }, "mean over seeds, with its 95\u2009% interval") : null,
+    title === "Value" ? channelStrips(node, frames[frame], strips, theme) : null,
     frames.length > 1 ? overTime(frames, node, frame, read, title === "Value") : null,
     facts_.values && facts_.values.numbers.length <= MOST_CELLS ? heatMaps(facts_.values, theme) : null,
   );
+}
+
+/** Every statistic of the channels, each on the scale that it has in the graph. */
+function channelStrips(node, frame, strips, theme) {
+  const item = { node, group: null };
+  const rows = strips.flatMap((strip) => {
+    const values = strip.of(item, frame);
+    if (!values || values.length < 2) return [];
+    const cells = svg("g", { class: "strip", "data-width": STRIP.w, "data-height": STRIP.h });
+    paintStrip(cells, values, strip.scale, theme);
+    const known = values.filter((value) => value !== null);
+    const range = known.length ? `${strip.write(Math.min(...known))} to ${strip.write(Math.max(...known))}` : "";
+    return [
+      html("h4", {}, strip.title, html("span", { class: "range" }, range)),
+      svg("svg", { class: "channels", viewBox: `0 0 ${STRIP.w} ${STRIP.h}`, preserveAspectRatio: "none", role: "img", "aria-label": `${strip.title} of ${values.length} channels` }, cells),
+    ];
+  });
+  return rows.length ? html("details", { class: "channel-strips", open: true }, html("summary", {}, "Channels"), rows) : null;
 }
 
 function overTime(frames, node, frame, read, withSeeds) {

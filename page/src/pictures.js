@@ -7,10 +7,10 @@ import { plain } from "./numbers.js";
 const WIDTH = 300;
 
 /** @param {import("./types.js").Histogram} histogram */
-export function histogramPicture(histogram, title) {
+export function histogramPicture(histogram, title, height = 64) {
   const { counts, low, high } = histogram;
   const most = Math.max(...counts, 1);
-  const [height, w] = [64, WIDTH / Math.max(counts.length, 1)];
+  const w = WIDTH / Math.max(counts.length, 1);
   const total = counts.reduce((sum, count) => sum + count, 0);
   const bars = counts.map((count, index) => {
     const h = count === 0 ? 0 : Math.max((count / most) * height, 1);

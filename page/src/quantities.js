@@ -80,29 +80,24 @@ export const STRIPS = [
   },
 ].map((strip) => ({ ...strip, write: numbers.plain }));
 
-/** Every value of a coloring, over the graphs, all their items and frames; closed groups count, too. */
-export function valuesOfColouring(colouring, graphs) {
-  return everywhere(graphs, (item, frame) => [colouring.of(item, frame)]);
-}
-
-export function valuesOfStrip(strip, graphs) {
-  return everywhere(graphs, (item, frame) => strip.of(item, frame) ?? []);
-}
-
-function everywhere(graphs, read) {
-  const values = [];
+/** Every value of a colouring or a strip: over the graphs, all their items and frames; closed groups count, too. */
+function* everywhere(quantity, graphs) {
   for (const graph of graphs) {
     const items = [
       ...[...graph.nodes.values()].map((node) => ({ node, group: null })),
       ...graph.groups.map((group) => ({ node: null, group })),
     ];
     for (const frame of graph.frames.length ? graph.frames : [null]) {
-      for (const item of items) for (const value of read(item, frame)) if (value !== null) values.push(value);
+      for (const item of items) {
+        const found = quantity.of(item, frame);
+        if (found !== null) yield found;
+      }
     }
   }
-  return values;
 }
 
-/** The scale of a colouring or a strip over everything that the page can show; null without a single value. */
-export const scaleOfColouring = (colouring, graphs) => scaleOver(valuesOfColouring(colouring, graphs), colouring.kind);
-export const scaleOfStrip = (strip, graphs) => scaleOver(valuesOfStrip(strip, graphs), strip.kind);
+/** Whether there is anything to show. */
+export const occurs = (quantity, graphs) => !everywhere(quantity, graphs).next().done;
+
+/** The scale over everything that the page can show of a colouring or a strip. */
+export const scaleOf = (quantity, graphs) => scaleOver([...everywhere(quantity, graphs)].flat(), quantity.kind);
