@@ -179,3 +179,14 @@ def test_memory_is_counted_once() -> None:
 def test_an_input_that_needs_no_gradient_keeps_nothing() -> None:
     graph = record_model(F.tanh, tg.ones(10))
     assert [node.kept_bytes for node in graph.nodes] == [0, 0, 0]
+
+
+def test_the_shape_of_an_input_stands_for_random_numbers_when_they_are_observed() -> None:
+    first, second = (record_model(nn.BatchNorm2d(2), (4, 2, 6, 6), observe=True) for _ in range(2))
+    input = first.nodes[0].observation
+    assert input is not None
+    assert abs(input.value.mean) < 0.3
+    assert input.value.variance == pytest.approx(1, abs=0.3)
+    assert [node.observation and node.observation.value for node in first.nodes] == [
+        node.observation and node.observation.value for node in second.nodes
+    ]

@@ -21,7 +21,9 @@ def side_by_side(title: str, graphs: Mapping[str, GraphRecord]) -> GraphRecord:
     clusters: list[ClusterRecord] = []
     for name, graph in graphs.items():
         first_node, box = len(nodes), len(clusters)
-        clusters.append(ClusterRecord(box, None, graph.root, name, attributes=tuple(("", cost) for cost in totals(graph))))
+        clusters.append(
+            ClusterRecord(box, None, graph.root, name, attributes=tuple(("", cost) for cost in totals(graph)))
+        )
         for cluster in graph.clusters:
             parent = box if cluster.parent is None else cluster.parent + box + 1
             clusters.append(replace(cluster, id=cluster.id + box + 1, parent=parent))

@@ -60,7 +60,8 @@ def record_model(
         target: labels, shape (N,): the drawing then ends in the cross-entropy of the model's result.
         backward: also record the derivatives that a backward pass from the result computes.
         observe: also measure what was computed: statistics and gradients. Gradients are those of the result if it is
-            one number, otherwise of the result along a random direction.
+            one number, otherwise of the result along a random direction. The input of a given shape is then standard
+            normal, not zeros.
         checks: when observing, also time each operation and check its derivative.
 
     Raises:
@@ -70,6 +71,9 @@ def record_model(
     opened = names_to_open(expand)
     inputs = example_inputs("draw", model, input)
     given = input if isinstance(input, tuple | list) else [input]
+    if observe and not any(isinstance(part, Tensor) for part in given):
+        # Statistics of zeros, which stand for a shape, would say nothing.
+        inputs = [_random_like(inputs[0], np.random.default_rng(1))]
     for number, argument in enumerate(inputs):
         if isinstance(argument, Tensor):
             if len(given) == len(inputs) and isinstance(given[number], Tensor) and given[number].requires_grad:
@@ -110,14 +114,14 @@ def _loss(result: Tensor, target: Any) -> Tensor:
 def _run_backward(observer: Observer, results: list[Tensor]) -> None:
     ends = [result for result in results if result.requires_grad]
     random = np.random.default_rng(0)
-    starts = [
-        None
-        if result.size == 1
-        else result.wrap(result.device.from_host(random.standard_normal(result.shape).astype(result.dtype)))
-        for result in ends
-    ]
+    starts = [None if result.size == 1 else _random_like(result, random) for result in ends]
     if ends:
         observer.run_backward(ends, starts)
+
+
+def _random_like(tensor: Tensor, random: np.random.Generator) -> Tensor:
+    """Return a tensor of standard normal numbers."""
+    return tensor.wrap(tensor.device.from_host(random.standard_normal(tensor.shape).astype(tensor.dtype)))
 
 
 @contextmanager
