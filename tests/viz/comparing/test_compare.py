@@ -193,6 +193,11 @@ def test_an_operation_that_reads_something_else_is_changed() -> None:
     assert [(change.what, change.before, change.after) for change in pair.changes] == [
         ("inputs", "conv2d, conv2d", "input, conv2d")
     ]
+    conv, linear = (Role.WEIGHT, "conv2d"), (Role.WEIGHT, "linear")
+    first = graph((*conv, (0,)), (*conv, (0,)), (*linear, (1,)))
+    second = graph((*conv, (0,)), (*conv, (0,)), (*linear, (2,)))
+    (pair,) = compare(first, second).changed
+    assert pair.changes == (Change("inputs", "#conv2d", "#conv2d#2"),)
 
 
 def test_the_derivative_of_what_moved_has_moved() -> None:

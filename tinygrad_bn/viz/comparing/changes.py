@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from ..document import dotted
+from ..document import dotted, node_keys
 from ..operations import COMMUTATIVE
 from ..records import EdgeRecord, Flow, NodeRecord
 from ..units import shape_text
@@ -42,6 +42,7 @@ def changed_inputs(first: Tree, second: Tree, fixed: Mapping[int, int]) -> dict[
     ours, theirs = _inputs(first), _inputs(second)
     old = set(fixed)
     new = {j: i for i, j in fixed.items()}
+    keys = node_keys(first.graph)
     found = {}
     for i, j in fixed.items():
         before, after = ours.get(i, []), theirs.get(j, [])
@@ -51,11 +52,11 @@ def changed_inputs(first: Tree, second: Tree, fixed: Mapping[int, int]) -> dict[
         if first.graph.nodes[i].label in COMMUTATIVE:
             sources = sorted(sources[0]), sorted(sources[1])
         if sources[0] != sources[1]:
-            texts = [
-                ", ".join(_named(tree.graph.nodes[edge.tail]) for edge in edges)
-                for tree, edges in ((first, before), (second, after))
-            ]
-            found[i] = Change("inputs", *texts)
+            before_text = ", ".join(_named(first.graph.nodes[edge.tail]) for edge in before)
+            after_text = ", ".join(_named(second.graph.nodes[edge.tail]) for edge in after)
+            if before_text == after_text:  # two of one name: they are numbered
+                before_text, after_text = (", ".join(keys[tail] for tail in tails) for tails in sources)
+            found[i] = Change("inputs", before_text, after_text)
     return found
 
 

@@ -51,17 +51,19 @@ def describe_moves(first: Tree, second: Tree, pairs: Pairs, moved: frozenset[int
 
     def said(i: int) -> str:
         if max(new[i].before, default=-1) > i:
-            return f"from before {_labels(first, old[i].after)} to after {there(old[i].after, new[i].before)}"
-        return f"from after {_labels(first, old[i].before)} to before {there(old[i].before, new[i].after)}"
+            there = "it" if old[i].after == new[i].before else names_of_new(new[i].before, "the input")
+            return f"from before {_labels(first, old[i].after, 'the end')} to after {there}"
+        there = "it" if old[i].before == new[i].after else names_of_new(new[i].after, "the end")
+        return f"from after {_labels(first, old[i].before, 'the input')} to before {there}"
 
-    def there(old: Neighbours, new: Neighbours) -> str:
-        return "it" if old == new else _labels(second, (pairs[k] for k in new))
+    def names_of_new(ids: Neighbours, none: str) -> str:
+        return _labels(second, (pairs[k] for k in ids), none)
 
     return {i: said(i) for i in sorted(moved) if first.graph.nodes[i].derivative_of is None}
 
 
-def _labels(tree: Tree, ids: Iterable[int]) -> str:
-    return " and ".join(dict.fromkeys(tree.graph.nodes[i].label for i in sorted(ids))) or "everything"
+def _labels(tree: Tree, ids: Iterable[int], none: str) -> str:
+    return " and ".join(dict.fromkeys(tree.graph.nodes[i].label for i in sorted(ids))) or none
 
 
 def _around(
