@@ -25,10 +25,13 @@ import { smallValuesIn } from "./values.js";
 import { firstLevels, openTo, visible } from "./visible.js";
 
 const MOST_AT_FIRST = 60;
+const FEWEST_AT_FIRST = 8;
 /** More graphs than these do not fit beside each other. */
 const MOST_BESIDE = 4;
 /** The zoom below which a first picture is hard to read. */
 const READABLE = 0.56;
+/** The zoom below which a first picture cannot be read at all. */
+const LEGIBLE = 0.42;
 
 export class App {
   /**
@@ -123,19 +126,17 @@ export class App {
   /** As many levels as can be read at once: with all details if there is room, else in one row each. */
   firstState() {
     const graph = this.graphs[this.shownGraphs()[0]];
-    const most = firstLevels(graph, MOST_AT_FIRST, this.state.backward);
-    let best = null;
-    for (let levels = most; levels >= 0; levels -= 1) {
+    const found = [];
+    for (let levels = firstLevels(graph, MOST_AT_FIRST, this.state.backward); levels >= 0; levels -= 1) {
       for (const compact of [false, true]) {
-        const open = openTo(graph, levels);
-        const view = visible(graph, open, this.state.backward);
-        if (view.items.size < 4 && best) break;
-        const zoom = this.panes[0].zoomFor(this.sceneFor(graph, { open, compact }).layout);
-        if (!best || zoom > best.zoom) best = { zoom, levels, compact };
-        if (zoom >= READABLE) return this.openAll({ levels, compact });
+        const { view, layout } = this.sceneFor(graph, { open: openTo(graph, levels), compact });
+        const zoom = this.panes[0].zoomFor(layout);
+        found.push({ levels, compact, zoom, enough: view.items.size >= FEWEST_AT_FIRST });
+        if (zoom >= READABLE && found.at(-1).enough) return this.openAll(found.at(-1));
       }
     }
-    return this.openAll(best);
+    const legible = found.find(({ zoom, compact, enough }) => enough && compact && zoom >= LEGIBLE);
+    return this.openAll(legible ?? found.reduce((best, each) => (each.zoom > best.zoom ? each : best)));
   }
 
   openAll({ levels, compact }) {

@@ -16,7 +16,7 @@ import { CELL } from "./values.js";
 
 const PADDING = 11;
 const LEAST = 128;
-const MOST = 264;
+const MOST = 284;
 const STRIP = 11;
 const GLYPHS = 40;
 /** Attributes whose value says enough by itself. */

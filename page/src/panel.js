@@ -53,9 +53,15 @@ function head(title, role, key, hooks) {
   );
 }
 
+/** Copies a text; where the browser does not allow that, selects it, ready to be copied. */
 async function copied(text, button) {
-  await navigator.clipboard?.writeText(text).catch(() => {});
-  button.textContent = "copied";
+  try {
+    await navigator.clipboard.writeText(text);
+    button.textContent = "copied";
+  } catch {
+    getSelection().selectAllChildren(button.previousElementSibling);
+    button.textContent = "selected";
+  }
   setTimeout(() => (button.textContent = "copy"), 1200);
 }
 

@@ -246,6 +246,8 @@ def test_a_node_tells_all_about_itself(show: Show, two_orders: dict[str, Any]) -
     assert page.run("document.querySelectorAll('.panel .sparkline .band').length") == 1
     # The mean over seeds and its interval.
     assert re.search(r"saturation\s+[\d.]+\s+\[[\d.]+, [\d.]+\]", text)
+    page.click("document.querySelector('.panel .key button')")
+    page.until("/copied|selected/.test(document.querySelector('.panel .key button').textContent)")
     # Only at the first moment derivatives were checked.
     page.slide(".timeline", 0)
     assert re.search(r"✓ derivative checked: relative error \d", page.panel)
