@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import data, viz
+from ..backend import manual_seed
 from ..errors import ArgumentError, explain, unknown_choice
 from ..files import atomic_writer
 from ..nn import Module
@@ -150,7 +151,7 @@ def _structure(comparison: Comparison, condition: Condition, order: str) -> viz.
 
 
 def _drawing(request: GraphRequest, format: str) -> viz.Drawing:
-    model, images, labels = _subject(request, request.config)
+    subject = _subject(request, request.config)
     view = dict(request.view)
     if format in DOCUMENTS:
         view |= {"backward": True, "observe": True}
@@ -159,28 +160,34 @@ def _drawing(request: GraphRequest, format: str) -> viz.Drawing:
     if view.get("show_values") or (quantity is not None and quantity.measured):
         view["observe"] = True
     if view.get("backward") or view.get("observe"):
-        view["target"] = labels
-    return viz.draw(model, images, **view)
+        view["target"] = subject.labels
+    return viz.draw(subject.model, subject.images, **view)
 
 
 def _diff(request: GraphRequest, format: str) -> viz.Drawing:
     assert request.diff is not None
-    everything = format in DOCUMENTS
-    if everything:
+    first, second = (_subject(request, replace(request.config, order=order)) for order in request.diff)
+    settings = {name: request.view[name] for name in ("depth", "expand", "theme")}
+    if format in DOCUMENTS:
         _say(f"measuring {request.config.model} in both orders on {request.images} images")
-    records = []
-    for order in request.diff:
-        model, images, labels = _subject(request, replace(request.config, order=order))
-        settings: dict[str, Any] = {"target": labels, "observe": True, "backward": True} if everything else {}
-        records.append(viz.record_model(model, images, expand=request.view["expand"], **settings))
-    view = {name: request.view[name] for name in ("depth", "theme")}
-    return viz.diff(*records, names=request.diff, **view)
+        settings |= {"backward": True, "observe": True, "target": first.labels}
+    return viz.diff(first.model, second.model, first.images, names=request.diff, **settings)
 
 
-def _subject(request: GraphRequest, config: RunConfig) -> tuple[Module, Tensor, Tensor]:
+@dataclass(frozen=True)
+class _Subject:
+    """A network, and the batch that it is drawn with."""
+
+    model: Module
+    images: Tensor
+    labels: Tensor
+
+
+def _subject(request: GraphRequest, config: RunConfig) -> _Subject:
     images, labels = _batch(config, request.images)
+    manual_seed(config.seed)  # the same command draws the same numbers, and both orders the same weights
     model = build_model(config, data.load(config.dataset, "test"))
-    return model.train(not request.evaluation), images, labels
+    return _Subject(model.train(not request.evaluation), images, labels)
 
 
 def _batch(config: RunConfig, count: int) -> tuple[Tensor, Tensor]:
