@@ -4,6 +4,7 @@ import { changesOf } from "./changes.js";
 import { Diff } from "./diff.js";
 import { DiffBar } from "./diffbar.js";
 import { html, svg } from "./dom.js";
+import { READABLE, firstLook } from "./firstlook.js";
 import { readFragment, writeFragment } from "./fragment.js";
 import { help } from "./help.js";
 import { Hover } from "./hover.js";
@@ -22,16 +23,10 @@ import { measurer } from "./text.js";
 import { Timeline } from "./timeline.js";
 import { Toolbar } from "./toolbar.js";
 import { smallValuesIn } from "./values.js";
-import { firstLevels, openTo, visible } from "./visible.js";
+import { openTo, visible } from "./visible.js";
 
-const MOST_AT_FIRST = 60;
-const FEWEST_AT_FIRST = 8;
 /** More graphs than these do not fit beside each other. */
 const MOST_BESIDE = 4;
-/** The zoom below which a first picture is hard to read. */
-const READABLE = 0.56;
-/** The zoom below which a first picture cannot be read at all. */
-const LEGIBLE = 0.42;
 
 export class App {
   /**
@@ -111,7 +106,7 @@ export class App {
     document.documentElement.dataset.theme = this.state.theme;
     this.makePanes();
     this.showPanel();
-    Object.assign(this.state, this.firstState());
+    Object.assign(this.state, this.openAll(firstLook(this)));
     this.refresh(null, false);
     this.toolbar.update();
     this.store.listen((changed, extra) => this.changed(changed, extra));
@@ -123,22 +118,7 @@ export class App {
     this.goTo(readFragment());
   }
 
-  /** As many levels as can be read at once: with all details if there is room, else in one row each. */
-  firstState() {
-    const graph = this.graphs[this.shownGraphs()[0]];
-    const found = [];
-    for (let levels = firstLevels(graph, MOST_AT_FIRST, this.state.backward); levels >= 0; levels -= 1) {
-      for (const compact of [false, true]) {
-        const { view, layout } = this.sceneFor(graph, { open: openTo(graph, levels), compact });
-        const zoom = this.panes[0].zoomFor(layout);
-        found.push({ levels, compact, zoom, enough: view.items.size >= FEWEST_AT_FIRST });
-        if (zoom >= READABLE && found.at(-1).enough) return this.openAll(found.at(-1));
-      }
-    }
-    const legible = found.find(({ zoom, compact, enough }) => enough && compact && zoom >= LEGIBLE);
-    return this.openAll(legible ?? found.reduce((best, each) => (each.zoom > best.zoom ? each : best)));
-  }
-
+  /** The groups of all graphs that are open when so many levels are, and whether nodes are one row each. */
   openAll({ levels, compact }) {
     const keys = this.graphs.flatMap((graph) => [...openTo(graph, levels)]);
     return { open: new Set(keys), compact };
