@@ -22,7 +22,7 @@ def main(folder: Path) -> None:
     orders = ("convention", "swap")
 
     networks = {order: nn.build_model("vgg16", order=order, activation="tanh") for order in orders}
-    view: dict[str, Any] = {"depth": 2, "show_shapes": False, "parameters": "hidden"}
+    view: dict[str, Any] = {"depth": 2, "show_shapes": "inside", "parameters": "hidden"}
     draw(networks, (2, 3, 32, 32), name="VGG16", theme="auto", **view).render(folder / "graph-orders")
 
     batch = tg.randn(4, 3, 6, 6, requires_grad=True)

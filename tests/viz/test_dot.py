@@ -109,6 +109,17 @@ def test_shapes_attributes_legend_and_parameters_can_be_left_out(model: nn.Modul
         assert shown not in draw(model, (2, 1, 8, 8), **argument).source  # type: ignore[arg-type]
 
 
+def test_shapes_can_stand_inside_the_operations(model: nn.Module) -> None:
+    source = draw(model, (2, 1, 8, 8), show_shapes="inside").source
+    assert 'label=" 2×4×8×8"' not in source
+    (pooling,) = (line for line in source.splitlines() if "<B>max_pool2d</B>" in line)
+    assert "→ 2×4×4×4</FONT>" in pooling
+    (block, _) = (line for line in draw(model, (2, 1, 8, 8), depth=1, show_shapes="inside").body if "ConvBlock" in line)
+    assert "→ 2×4×8×8</FONT>" in block
+    with pytest.raises(ArgumentError, match="True, False or 'inside'"):
+        draw(model, (2, 1, 8, 8), show_shapes="insde")
+
+
 def test_dtypes_are_said_where_they_differ() -> None:
     graph = draw(lambda x: (x.exp() > 0.5).astype("float64"), (3,))
     assert 'label=" 3  bool"' in graph.source

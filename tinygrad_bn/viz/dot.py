@@ -35,7 +35,7 @@ def graph_attributes(graph: GraphRecord, view: View) -> dict[str, dict[str, str]
             "nodesep": "0.5" if both_ways else "0.2",
             "pad": "0.2",
             "rankdir": view.direction,
-            "ranksep": "0.25" if both_ways else "0.15" if view.shapes else "0.11",
+            "ranksep": "0.25" if both_ways else "0.15" if view.shapes == "edges" else "0.11",
             # The second sorting of Graphviz forgets, inside clusters, which of two neighbours stands at the left.
             **({"remincross": "false"} if both_ways else {}),
             "tooltip": " ",
@@ -120,7 +120,7 @@ def _value_edge(scene: Scene, edge: EdgeRecord, labelled: set[int]) -> str:
     words = [edge.argument] if _needs_argument(scene, tail, head) else []
     # One tensor is labelled once, and not beside a tensor that says its own shape.
     says_itself = tail.role.is_tensor or head.role is Role.OUTPUT
-    if scene.view.shapes and not says_itself and edge.tail not in labelled:
+    if scene.view.shapes == "edges" and not says_itself and edge.tail not in labelled:
         labelled.add(edge.tail)
         words += [shape_text(edge.shape), edge.dtype if edge.dtype != scene.dtype else ""]
     attributes = {

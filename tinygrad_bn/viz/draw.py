@@ -29,7 +29,7 @@ def draw(
     expand: Iterable[str] | str = (),
     direction: str = "TB",
     parameters: str = "inside",
-    show_shapes: bool = True,
+    show_shapes: bool | str = True,
     show_attributes: bool = True,
     show_costs: bool = False,
     show_values: bool = False,
@@ -57,7 +57,7 @@ def draw(
         expand: fused operations to be shown as what they consist of, such as "batch_norm" or ("batch_norm", "tanh").
         direction: in which the computation runs: "TB" (from top to bottom), "BT", "LR" or "RL".
         parameters: parameters and buffers "inside" the operation that reads them, as "nodes" of their own, or "hidden".
-        show_shapes: write shapes beside the edges.
+        show_shapes: write shapes beside the edges, or "inside" the operations that compute them, which takes less room.
         show_attributes: write attributes (kernel, stride, eps, ...) into the operations.
         show_costs: write floating-point operations, parameters and memory kept for backward into the operations.
         show_values: show small tensors (also parameters) as tables of their numbers, beside their gradients; needs
@@ -89,7 +89,7 @@ def draw(
     view = View(
         direction,
         parameters,
-        shapes=show_shapes,
+        shapes=_where_shapes_stand(show_shapes),
         attributes=show_attributes,
         costs=show_costs,
         values=show_values,
@@ -125,6 +125,14 @@ def draw(
     drawing.recordings = recordings
     drawing.both_themes = theme == "auto"
     return drawing
+
+
+def _where_shapes_stand(show_shapes: bool | str) -> str:
+    if isinstance(show_shapes, bool):
+        return "edges" if show_shapes else "hidden"
+    if show_shapes != "inside":
+        raise ArgumentError(explain("draw", "show_shapes to be True, False or 'inside'", repr(show_shapes)[:80]))
+    return show_shapes
 
 
 def _named(subjects: Mapping[Any, Any]) -> dict[str, Any]:

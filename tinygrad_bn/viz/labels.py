@@ -21,13 +21,14 @@ SMALL = 9.0
 def node_label(scene: Scene, node: NodeRecord, look: Look) -> str:
     """Return the HTML-like label of a node."""
     title = _title(scene, node, look)
+    shape = _shape_inside(scene, node, look) if node.role is not Role.MODULE else ""
     attributes = _attributes(scene, node)
     costs = font(_costs(scene, node), size=SMALL, colour=look.faint) if scene.view.costs and _costs(scene, node) else ""
     values = _values(scene, node, look)
     below = [costs, *_chips(scene, node), values]
     if not any(below):
-        return f"{title}  {attributes}" if attributes else title
-    return table([cell(row) for row in (title, attributes, *below) if row])
+        return (f"{title}  {attributes}" if attributes else title) + shape
+    return table([cell(row) for row in (title + shape, attributes, *below) if row])
 
 
 def chip(content: str, look: Look) -> str:
@@ -114,7 +115,16 @@ def _module(scene: Scene, node: NodeRecord, look: Look) -> str:
         cells.append(chip(font(name, size=SMALL, colour=inside.text), inside))
     if node.parameter_count and scene.view.parameters != "hidden" and not scene.view.costs:
         cells.append(cell(font(f"{node.parameter_count:,} parameters", size=SMALL, colour=look.faint)))
-    return table(["".join(cells)], spacing=2)
+    shape = _shape_inside(scene, node, look)
+    return table(["".join([*cells, cell(shape)] if shape else cells)], spacing=2)
+
+
+def _shape_inside(scene: Scene, node: NodeRecord, look: Look) -> str:
+    """Return the shape of what an operation computes, where shapes stand inside; a tensor's name has it already."""
+    if scene.view.shapes != "inside" or node.role.is_tensor or node.derivative_of is not None:
+        return ""
+    dtype = f" {node.dtype}" if node.dtype != scene.dtype else ""
+    return font(f"  → {shape_text(node.shape)}{dtype}", size=SMALL, colour=look.faint)
 
 
 def _chips(scene: Scene, node: NodeRecord) -> list[str]:

@@ -19,7 +19,8 @@ class View:
     Attributes:
         direction: in which the computation runs: "TB" from top to bottom, "BT", "LR" or "RL".
         parameters: parameters and buffers "inside" the operation that alone reads them, as "nodes", or "hidden".
-        shapes: shapes on edges, and dtypes that differ from the most frequent one.
+        shapes: shapes, and dtypes that differ from the most frequent one, beside the "edges", "inside" the operations,
+            which takes less height, or "hidden".
         attributes: attributes of operations.
         costs: floating-point operations, parameters and kept memory of each operation.
         values: the numbers of small tensors, and their gradients'.
@@ -33,7 +34,7 @@ class View:
 
     direction: str = "TB"
     parameters: str = "inside"
-    shapes: bool = True
+    shapes: str = "edges"
     attributes: bool = True
     costs: bool = False
     values: bool = False
