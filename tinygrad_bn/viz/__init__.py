@@ -1,22 +1,32 @@
-"""Drawings of networks and of autograd graphs: `draw(model, input)` and `draw(tensor)`.
+"""Drawings of networks and of autograd graphs: `draw(model, input)`, `draw(tensor)`, `diff(first, second, input)`.
 
-The graph becomes plain records first (`records`, made by `trace` and `walk`, simplified by `fold`), the records become
-DOT text (`dot`, `style`, `markup`), and an engine turns that into a picture (`drawing`, `render`).
+The graph becomes plain records first (`records`, made by `trace`, `walk` and `backward`, measured by `observe`,
+simplified by `fold` and `roll`). The records become DOT text (`dot`), which an engine turns into a picture (`drawing`,
+`render`), or a JSON document (`document`), which the interactive page shows (`page`). `Recording` watches a training.
 """
 
-from .diff import diff
+from .diff import DiffDrawing, diff
 from .draw import draw
 from .drawing import Drawing
-from .records import ClusterRecord, Content, EdgeRecord, GraphRecord, NodeRecord, Role
+from .observation import Channels, Facts, Histogram, Observation
+from .recording import Recording
+from .records import ClusterRecord, Content, EdgeRecord, Flow, GraphRecord, NodeRecord, Role
 from .trace import record_model, record_tensor
 
 __all__ = [
+    "Channels",
     "ClusterRecord",
     "Content",
+    "DiffDrawing",
     "Drawing",
     "EdgeRecord",
+    "Facts",
+    "Flow",
     "GraphRecord",
+    "Histogram",
     "NodeRecord",
+    "Observation",
+    "Recording",
     "Role",
     "diff",
     "draw",
