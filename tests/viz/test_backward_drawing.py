@@ -129,6 +129,12 @@ def test_wrong_names_and_wrong_models_are_refused(subjects: dict[str, nn.Module]
         draw(subjects, (2, 3))
 
 
+def test_a_target_ends_the_drawing_in_the_loss(model: nn.Module) -> None:
+    drawing = draw(model, (2, 1, 8, 8), target=[0, 3], depth=0)
+    assert drawing.record is not None
+    assert [node.label for node in drawing.record.nodes][-2:] == ["cross_entropy", "loss"]
+
+
 def test_a_tensor_cannot_be_observed_afterwards() -> None:
     with pytest.raises(ArgumentError, match="draw the model to observe it"):
         draw(tg.ones(2), observe=True)

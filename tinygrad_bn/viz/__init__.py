@@ -1,8 +1,8 @@
 """Drawings of networks and of autograd graphs: `draw(model, input)`, `draw(tensor)`, `diff(first, second, input)`.
 
-The graph becomes plain records first (`records`, made by `trace`, `walk` and `backward`, measured by `observe`,
-simplified by `fold` and `roll`). The records become DOT text (`dot`), which an engine turns into a picture (`drawing`,
-`render`), or a JSON document (`document`), which the interactive page shows (`page`). `Recording` watches a training.
+The graph becomes plain records first (`records`, made by `trace` and `walk`, simplified by `fold` and `roll`). The
+records become DOT text (`dot`, with `scene`, `labels`, `heading`, `style`), which an engine turns into a picture
+(`drawing`, `render`), or a document (`document`) for the interactive page (`page`).
 """
 
 from .diff import DiffDrawing, diff

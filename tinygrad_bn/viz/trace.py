@@ -104,7 +104,7 @@ def record_model(
 
 
 def _loss(result: Tensor, target: Any) -> Tensor:
-    labels = target.detach() if isinstance(target, Tensor) else Tensor(target)
+    labels = target.detach() if isinstance(target, Tensor) else Tensor(np.asarray(target))
     labels.name = "labels"
     loss = cross_entropy(result, labels)
     loss.name = "loss"
