@@ -93,6 +93,8 @@ class Page:
         return f"document.querySelector('.item[data-key={json.dumps(key)}]')"
 
     def middle(self, element: str) -> tuple[float, float]:
+        # Zoom and pan are drawn with the next picture.
+        self.run("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
         x, y = self.run(f"(b => [b.x + b.width / 2, b.y + b.height / 2])({element}.getBoundingClientRect())")
         return x, y
 
