@@ -18,8 +18,8 @@ FORMATS = ("html", "json")
 class Recording:
     """What happens at every node of a model's graph, at the moments of a training at which one looks.
 
-    A look runs the model forward and backward in the mode it is in, and leaves no trace in it. It measures statistics of
-    values and of gradients, by channel.
+    A look runs the model forward and backward in the mode it is in, and leaves no trace in it. It measures values and
+    gradients, by channel.
 
     Args:
         model: a Module, or a function of Tensors.
