@@ -13,7 +13,7 @@ import numpy as np
 
 import tinygrad_bn as tg
 from tinygrad_bn import nn
-from tinygrad_bn.viz import draw
+from tinygrad_bn.viz import diff, draw
 
 
 def main(folder: Path) -> None:
@@ -24,6 +24,9 @@ def main(folder: Path) -> None:
     networks = {order: nn.build_model("vgg16", order=order, activation="tanh") for order in orders}
     view: dict[str, Any] = {"depth": 2, "show_shapes": "inside", "parameters": "hidden"}
     draw(networks, (2, 3, 32, 32), name="VGG16", theme="auto", **view).render(folder / "graph-orders")
+
+    difference = diff(networks["convention"], networks["swap"], (2, 3, 32, 32), names=orders, theme="auto")
+    difference.render(folder / "diff-vgg16")
 
     batch = tg.randn(4, 3, 6, 6, requires_grad=True)
     batch.name = "input"

@@ -48,7 +48,7 @@ def run(*arguments: str) -> int:
         (["report", "a", "./a"], ["a twice"]),
         (["report", "a", "-o", "x.pdf"], ["ends in .html"]),
         (["report", "nowhere"], ["config.json"]),
-        (["graph", "small_cnn", "-o", "picture.bmp"], ["svg, png, pdf, dot, html, json"]),
+        (["graph", "small_cnn", "-o", "picture.bmp"], ["svg, png, pdf, dot, netron.dot, html, json"]),
         (["graph", "small_cnn", "--images", "0"], ["images of at least 1, got 0"]),
         (["graph", "small_cnn", "--diff", "convention", "swop"], ["did you mean 'swap'"]),
         (["graph", "small_cnn", "--colour-by", "taste"], ["--colour-by", "saturation"]),
@@ -187,6 +187,13 @@ def test_graph_of_a_comparison_replays_its_trainings(tmp_path: Path, capsys: pyt
     assert run("graph", str(out), "-o", str(tmp_path / "x.svg")) == 2
     assert run("graph", str(tmp_path)) == 2
     capsys.readouterr()
+
+
+def test_graph_writes_what_netron_reads(tmp_path: Path) -> None:
+    path = tmp_path / "graph.netron.dot"
+    assert run(*MLP, "-o", str(path)) == 0
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    assert path.read_text(encoding="utf-8").startswith("digraph")
 
 
 def test_graph_opens_modules_and_operations(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from ..nn import Module
 from ..tensor import Tensor
 from ..viz.comparing.compare import compare
 from ..viz.document import document_bytes, graph_document, page_document
+from ..viz.drawing import NETRON
 from ..viz.painting import QUANTITIES
 from .comparison import Comparison
 from .config import Condition, RunConfig
@@ -25,7 +26,7 @@ from .training import build_model
 
 #: Conditions beyond this many differ from those that are drawn in numbers, mostly.
 MOST_GRAPHS = 3
-PICTURES = ("svg", "png", "pdf", "dot")
+PICTURES = ("svg", "png", "pdf", "dot", NETRON)
 DOCUMENTS = ("html", "json")
 FORMATS = (*PICTURES, *DOCUMENTS)
 
@@ -91,7 +92,7 @@ def draw_to_file(request: GraphRequest, path: Path | None = None) -> str:
     path = path or Path(f"{request.name}.{'html' if request.diff else 'svg'}")
     format = _format_of(path)
     drawing = _diff(request, format) if request.diff else _drawing(request, format)
-    written: str = drawing.render(path.with_suffix(""), format=format)
+    written: str = drawing.render(path, format=format)
     return written
 
 
@@ -199,6 +200,8 @@ def _batch(config: RunConfig, count: int) -> tuple[Tensor, Tensor]:
 
 
 def _format_of(path: Path) -> str:
+    if path.name.endswith(f".{NETRON}"):
+        return NETRON
     format = path.suffix.removeprefix(".")
     if format not in FORMATS:
         raise unknown_choice("graph", "the suffix of the file", format or "none", FORMATS)
