@@ -30,3 +30,14 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def write_file(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a whole file by `atomic_writer`; folders are made as needed.
+
+    Raises:
+        OSError: a folder cannot be made, or the file not be written.
+    """
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with atomic_writer(path) as file:
+        file.write(content)

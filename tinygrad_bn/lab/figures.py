@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import missing_dependency, unknown_choice
-from ..files import atomic_writer
+from ..files import write_file
 
 INK = "#333334"
 FAINT = "#7b7b7e"
@@ -71,9 +71,7 @@ class Chart:
             ArgumentError: another suffix.
         """
         format = path.suffix.removeprefix(".")
-        content = self.files((format,))[format]
-        with atomic_writer(path) as file:
-            file.write(content)
+        write_file(path, self.files((format,))[format])
 
     def _content(self, format: str) -> bytes:
         if format not in FORMATS:

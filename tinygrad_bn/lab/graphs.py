@@ -11,11 +11,11 @@ from typing import Any
 from .. import data, viz
 from ..backend import manual_seed
 from ..errors import ArgumentError, explain, unknown_choice
-from ..files import atomic_writer
+from ..files import write_file
 from ..nn import Module
 from ..tensor import Tensor
 from ..viz.comparing.compare import compare
-from ..viz.document import document_bytes, graph_document, page_document
+from ..viz.document import DOCUMENTS, document_bytes, graph_document, page_document
 from ..viz.drawing import NETRON
 from ..viz.painting import QUANTITIES
 from .comparison import Comparison
@@ -27,7 +27,6 @@ from .training import build_model
 #: Conditions beyond this many differ from those that are drawn in numbers, mostly.
 MOST_GRAPHS = 3
 PICTURES = ("svg", "png", "pdf", "dot", NETRON)
-DOCUMENTS = ("html", "json")
 FORMATS = (*PICTURES, *DOCUMENTS)
 
 #: Images in the batch that a drawing of a single network is made with.
@@ -112,9 +111,7 @@ def draw_comparison(folder: Path, path: Path | None = None) -> str:
     if document is None:
         remedy = "train with --graph-frames, or wait for the first run to end"
         raise ArgumentError(explain("graph", f"recorded graphs in {folder}", "none", remedy))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_writer(path) as file:
-        file.write(document_bytes(document, format))
+    write_file(path, document_bytes(document, format))
     return str(path)
 
 

@@ -30,7 +30,7 @@ from typing import Any, cast
 import numpy as np
 
 from ..errors import DataError, explain
-from ..files import atomic_writer
+from ..files import atomic_writer, write_file
 from ..interop import save_model
 from ..nn import Module
 from . import locks
@@ -141,9 +141,7 @@ class RunFolder:
 
     def write_graph(self, frames: Sequence[np.ndarray[Any, Any]]) -> None:
         """Write the looks at the graph, one compressed piece each."""
-        with atomic_writer(self.path / "graph.jsonl.gz") as file:
-            for frame in frames:
-                file.write(frame.tobytes())
+        write_file(self.path / "graph.jsonl.gz", b"".join(frame.tobytes() for frame in frames))
 
     def write_checkpoint(self, model: Module) -> None:
         """Write the trained model."""
@@ -249,8 +247,7 @@ def write_lines(path: Path, contents: Sequence[Mapping[str, Any]]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically, in UTF-8."""
-    with atomic_writer(path) as file:
-        file.write(text.encode("utf-8"))
+    write_file(path, text.encode("utf-8"))
 
 
 def finite(content: Any) -> Any:

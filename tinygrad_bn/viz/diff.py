@@ -11,7 +11,7 @@ from ..errors import ArgumentError, DTypeError, explain, unknown_choice
 from ..nn import Module
 from ..tensor import Tensor
 from .comparing.compare import compare
-from .comparing.picture import Paint, body, dark_rules, graph_attributes
+from .comparing.picture import body, graph_attributes
 from .comparing.records import Diff
 from .comparing.rows import rows_of
 from .drawing import Drawing
@@ -37,12 +37,6 @@ class DiffDrawing(Drawing):
     def document(self) -> dict[str, Any]:
         """Return both graphs and what differs, as JSON values; docs/graph-format.md says what is in them."""
         return self.diff.document()
-
-    def _bytes(self, format: str) -> bytes:
-        drawn = super()._bytes(format)
-        if format != "svg" or not self.both_themes:
-            return drawn
-        return drawn.replace(b"</style>", f"</style>\n<style>{dark_rules()}</style>".encode(), 1)
 
 
 def diff(
@@ -99,14 +93,14 @@ def diff(
     graphs = [_record(subject, own, settings) for subject, own in zip((first, second), _inputs(input), strict=True)]
     found = compare(graphs[0], graphs[1], names or _names(*graphs))
     rows = rows_of(found, depth)
-    paint = Paint.of(theme)
-    attributes = graph_attributes(found, rows, paint, legend)
+    colours = THEMES[theme]
+    attributes = graph_attributes(found, rows, colours, legend)
     drawing = DiffDrawing(
         name=re.sub(r"\W+", "_", f"{found.title} {' '.join(found.names)}", flags=re.ASCII),
         graph_attr=attributes["graph"],
         node_attr=attributes["node"],
         edge_attr=attributes["edge"],
-        body=body(found, rows, paint),
+        body=body(found, rows, colours),
     )
     drawing.diff = found
     drawing.record = graphs[1]

@@ -33,6 +33,10 @@ def page_document(title: str, graphs: Sequence[dict[str, Any]], diff: dict[str, 
     return {"format": FORMAT, "version": VERSION, "title": title, "graphs": list(graphs), "diff": diff}
 
 
+DOCUMENTS = ("html", "json")
+"""Files of a document: the interactive page, and the document itself."""
+
+
 def document_bytes(document: dict[str, Any], format: str) -> bytes:
     """Return a document as a file of "html", the interactive page, or of "json"."""
     if format == "html":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 import os
 import warnings
 import webbrowser
@@ -14,8 +13,8 @@ from typing import Any
 import graphviz
 
 from ..errors import ArgumentError, MissingDependencyError, explain, unknown_choice
-from ..files import atomic_writer
-from .document import graph_document, page_document
+from ..files import write_file
+from .document import DOCUMENTS, document_bytes, graph_document, page_document
 from .netron import netron_dot
 from .records import GraphRecord
 from .render import PICTURES, PIXEL_FORMATS, picture
@@ -23,9 +22,6 @@ from .svg import finished_svg
 
 TEXTS = ("dot", "gv")
 """The DOT text itself."""
-
-DOCUMENTS = ("html", "json")
-"""The interactive page, and what it reads."""
 
 NETRON = "netron.dot"
 """DOT text that Netron reads as typed nodes."""
@@ -108,7 +104,7 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]  # graphviz carries no ty
             if self.recordings is None:
                 raise
             path = Path(f"{stem}.html")
-            _write(path, self._bytes("html"))
+            write_file(path, self._bytes("html"))
             warnings.warn(
                 "no picture was drawn, because there is neither the program 'dot' nor the package 'pygraphviz'; the "
                 f"interactive page {str(path)!r} shows the graph in a browser. Install pygraphviz with: pip install "
@@ -118,7 +114,7 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]  # graphviz carries no ty
             )
             return str(path)
         path = Path(f"{stem}.{format}")
-        _write(path, data)
+        write_file(path, data)
         return str(path)
 
     def view(self, filename: str | os.PathLike[str] | None = None) -> str:
@@ -153,12 +149,8 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]  # graphviz carries no ty
             return str(self.source).encode("utf-8")
         if format == NETRON:
             return netron_dot(self._own_record()).encode("utf-8")
-        if format == "json":
-            return _encoded(json.dumps(self.document(), ensure_ascii=False, allow_nan=False, indent=1))
-        if format == "html":
-            from .page import page_html  # brings along Graphviz for the browser
-
-            return _encoded(page_html(self.document()))
+        if format in DOCUMENTS:
+            return document_bytes(self.document(), format)
         drawn = picture(self._source_for(format), format)
         if format != "svg":
             return drawn
@@ -176,14 +168,3 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]  # graphviz carries no ty
         fine = self.copy()
         fine.graph_attr["dpi"] = _PIXELS_PER_INCH
         return str(fine.source)
-
-
-def _encoded(document: str) -> bytes:
-    """Return JSON, or what holds it, as UTF-8; half a surrogate pair, which UTF-8 cannot write, as JSON escapes it."""
-    return document.encode("utf-8", "backslashreplace")
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_writer(path) as file:
-        file.write(data)

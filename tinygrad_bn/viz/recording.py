@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ArgumentError, explain, unknown_choice
-from ..files import atomic_writer
-from .document import document_bytes, frame_document, graph_document, page_document
+from ..files import write_file
+from .document import DOCUMENTS, document_bytes, frame_document, graph_document, page_document
 from .records import GraphRecord
 from .trace import Input, Model, record_model
-
-FORMATS = ("html", "json")
 
 
 class Recording:
@@ -68,11 +66,9 @@ class Recording:
         Raises:
             ArgumentError: an unknown format, or nobody has looked yet.
         """
-        if format not in FORMATS:
-            raise unknown_choice("Recording", "format", format, FORMATS)
+        if format not in DOCUMENTS:
+            raise unknown_choice("Recording", "format", format, DOCUMENTS)
         path = Path(f"{os.fspath(filename).removesuffix(f'.{format}')}.{format}")
         data = document_bytes(self.document(), format)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_writer(path) as file:
-            file.write(data)
+        write_file(path, data)
         return str(path)

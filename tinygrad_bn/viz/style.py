@@ -48,6 +48,7 @@ class Theme:
         cluster_line, cluster_fills: of boxes around modules; the fills by depth, in turn.
         norm_cluster_fill: of the box around an opened BatchNorm.
         looks: of nodes.
+        changes: of what differs between two graphs, by what became of it ("moved", ...).
     """
 
     paper: str
@@ -59,6 +60,7 @@ class Theme:
     cluster_fills: tuple[str, ...]
     norm_cluster_fill: str
     looks: Mapping[Role, Look]
+    changes: Mapping[str, str]
 
     def derivative_look(self, role: Role) -> Look:
         """Return how the derivative of an operation is drawn: in its hue, not filled, with a dashed line."""
@@ -123,6 +125,7 @@ LIGHT = Theme(
         "#4d5866",
         {Role.LOSS: ("#ffffff", "#ffffff"), Role.NORM: ("#241a05", "#4a3a12")},
     ),
+    changes={"moved": "#7a3ea1", "left": "#7a3ea1", "changed": "#0063a0", "added": "#00704f", "removed": "#b84300"},
 )
 
 DARK = Theme(
@@ -154,6 +157,7 @@ DARK = Theme(
         "#a9b4c2",
         {Role.LOSS: ("#14181f", "#14181f"), Role.NORM: ("#1d1503", "#3d2d0a")},
     ),
+    changes={"moved": "#c79be6", "left": "#c79be6", "changed": "#6fc0f2", "added": "#3fcf9f", "removed": "#ff9a5c"},
 )
 
 THEMES = {"light": LIGHT, "dark": DARK, "auto": LIGHT}

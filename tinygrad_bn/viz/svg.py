@@ -44,7 +44,7 @@ def themes_as_pairs() -> tuple[Colours, Colours]:
 
 def _shape_colours(theme: Theme) -> Iterator[str]:
     yield from (theme.paper, theme.line, theme.cluster_line, *theme.cluster_fills, theme.norm_cluster_fill)
-    yield from theme.flows.values()
+    yield from (*theme.flows.values(), *theme.changes.values())
     for role in Role:
         for look in (theme.looks[role], theme.derivative_look(role)):
             yield from (look.fill, look.line)
@@ -52,7 +52,7 @@ def _shape_colours(theme: Theme) -> Iterator[str]:
 
 def _text_colours(theme: Theme) -> Iterator[str]:
     yield from (theme.ink, theme.faint)
-    yield from theme.flows.values()
+    yield from (*theme.flows.values(), *theme.changes.values())
     for role in Role:
         for look in (theme.looks[role], theme.derivative_look(role)):
             yield from (look.text, look.faint)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ...files import atomic_writer
+from ...files import write_file
 from ..document import Figure
 from ..figures import COLOURS, FAINT, FORMATS, INK
 from .markup import Markup, element
@@ -50,8 +50,7 @@ class Charts:
         folder.mkdir(exist_ok=True)
         for name, files in self._files.items():
             for format, content in files.items():
-                with atomic_writer(folder / f"{self._prefix}{name}.{format}") as file:
-                    file.write(content)
+                write_file(folder / f"{self._prefix}{name}.{format}", content)
 
 
 def inline(svg: str, name: str, label: str) -> Markup:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
 from textwrap import wrap
 
 from ..markup import LONGEST, attribute_list, cell, font, quoted, table
 from ..records import Flow
-from ..style import FONT, THEMES, Theme
+from ..style import FONT, Theme
 from .brackets import brackets
 from .records import Diff
 from .rows import Cell, Row, State
@@ -27,54 +26,16 @@ _SCREEN = 0.75
 _MARGINS = 200
 """About how wide names and shapes are, in points."""
 
-STATES: dict[str, dict[State, str]] = {
-    "light": {
-        State.MOVED: "#7a3ea1",
-        State.LEFT: "#7a3ea1",
-        State.CHANGED: "#0063a0",
-        State.ADDED: "#00704f",
-        State.REMOVED: "#b84300",
-    },
-    "dark": {
-        State.MOVED: "#c79be6",
-        State.LEFT: "#c79be6",
-        State.CHANGED: "#6fc0f2",
-        State.ADDED: "#3fcf9f",
-        State.REMOVED: "#ff9a5c",
-    },
-}
-"""Colours of what differs, by theme: those of the interactive page."""
 
-
-@dataclass(frozen=True)
-class Paint:
-    """The colours of one theme."""
-
-    theme: Theme
-    states: Mapping[State, str]
-
-    @classmethod
-    def of(cls, theme: str) -> Paint:
-        """Return the colours of a theme by its name."""
-        return cls(THEMES[theme], STATES["dark" if theme == "dark" else "light"])
-
-
-def dark_rules() -> str:
-    """Return the style sheet that turns the marks of a light picture into those of the dark theme."""
-    pairs = sorted({(light, STATES["dark"][state]) for state, light in STATES["light"].items()})
-    rules = [f'[{what}="{light}"]{{{what}:{dark}}}' for light, dark in pairs for what in ("stroke", "fill")]
-    return f"@media (prefers-color-scheme:dark){{{''.join(rules)}}}"
-
-
-def graph_attributes(diff: Diff, rows: Sequence[Row], paint: Paint, legend: bool) -> dict[str, dict[str, str]]:
+def graph_attributes(diff: Diff, rows: Sequence[Row], theme: Theme, legend: bool) -> dict[str, dict[str, str]]:
     """Return the attributes of the whole graph, of nodes and of edges, by "graph", "node" and "edge"."""
     return {
         "graph": {
-            "bgcolor": paint.theme.paper,
-            "fontcolor": paint.theme.ink,
+            "bgcolor": theme.paper,
+            "fontcolor": theme.ink,
             "fontname": FONT,
             "fontsize": "11",
-            "label": f"<{_heading(diff, rows, paint, legend)}>",
+            "label": f"<{_heading(diff, rows, theme, legend)}>",
             "labeljust": "l",
             "labelloc": "t",
             "nodesep": "0.3",
@@ -82,12 +43,12 @@ def graph_attributes(diff: Diff, rows: Sequence[Row], paint: Paint, legend: bool
             "ranksep": "0.1",
             "tooltip": " ",
         },
-        "node": {"fontcolor": paint.theme.ink, "fontname": FONT, "fontsize": "11", "shape": "plain"},
-        "edge": {"arrowsize": "0.5", "color": paint.theme.line, "fontname": FONT},
+        "node": {"fontcolor": theme.ink, "fontname": FONT, "fontsize": "11", "shape": "plain"},
+        "edge": {"arrowsize": "0.5", "color": theme.line, "fontname": FONT},
     }
 
 
-def body(diff: Diff, rows: Sequence[Row], paint: Paint) -> list[str]:
+def body(diff: Diff, rows: Sequence[Row], theme: Theme) -> list[str]:
     """Return the lines of the graph's body: a node for each row, then what flows, then what went to another row."""
     left = {
         content.pair.second: (number, place)
@@ -96,7 +57,7 @@ def body(diff: Diff, rows: Sequence[Row], paint: Paint) -> list[str]:
         if content.state is State.LEFT and content.pair is not None
     }
     columns = _columns(rows)
-    return [*_nodes(diff, rows, paint, left), *_flows(diff, rows, columns, paint), *_arrows(rows, paint, left)]
+    return [*_nodes(diff, rows, theme, left), *_flows(diff, rows, columns, theme), *_arrows(rows, theme, left)]
 
 
 def _columns(rows: Sequence[Row]) -> list[int]:
@@ -116,21 +77,21 @@ Places = Mapping[int, tuple[int, int]]
 """Row and cell of what has left, by its id in the second graph."""
 
 
-def _nodes(diff: Diff, rows: Sequence[Row], paint: Paint, left: Places) -> Iterator[str]:
+def _nodes(diff: Diff, rows: Sequence[Row], theme: Theme, left: Places) -> Iterator[str]:
     widths = _widths(rows)
     total = max(map(sum, widths), default=0)
     sides = [[row_name(row) for row in rows], [row_shapes(diff, row) for row in rows]]
     margins = [max((_text_width(text, _SMALL) + 12 for text in texts), default=0) for texts in sides]
     for number, row in enumerate(rows):
         moves = [(left[j][1], place) for j, place in _arrived(row) if left.get(j, (-1, 0))[0] == number]
-        lines = ["".join(_cell(content, k, widths[number][k], paint) for k, content in enumerate(row.cells))]
+        lines = ["".join(_cell(content, k, widths[number][k], theme) for k, content in enumerate(row.cells))]
         if moves:
-            lines = [*brackets(moves, len(row.cells), paint.states[State.MOVED]), *lines]
+            lines = [*brackets(moves, len(row.cells), theme.changes[State.MOVED]), *lines]
         # All rows are filled up to one width, so that they begin at one line.
         rest = margins[1] + total - sum(widths[number])
-        entry = f'<TD PORT="in" CELLPADDING="0">{font("▸", size=_SMALL, colour=paint.theme.line)}</TD>'
-        faint = paint.theme.faint
-        name = _side(sides[0][number], margins[0], paint.states.get(row.state, faint), "name")
+        entry = f'<TD PORT="in" CELLPADDING="0">{font("▸", size=_SMALL, colour=theme.line)}</TD>'
+        faint = theme.faint
+        name = _side(sides[0][number], margins[0], theme.changes.get(row.state, faint), "name")
         lines[-1] = f"{name}{entry}{lines[-1]}{_side(sides[1][number], rest, faint, 'out')}"
         lines[:-1] = [f"<TD></TD><TD></TD>{line}<TD></TD>" for line in lines[:-1]]
         attributes = {"label": f"<{table(lines, padding=0)}>", "tooltip": quoted(*row_tooltip(row))}
@@ -159,10 +120,10 @@ def _side(text: str, width: int, colour: str, port: str) -> str:
     return f'<TD PORT="{port}" ALIGN="LEFT" CELLPADDING="4" WIDTH="{width}">{shown}</TD>'
 
 
-def _cell(content: Cell, place: int, width: int, paint: Paint) -> str:
+def _cell(content: Cell, place: int, width: int, theme: Theme) -> str:
     title, changes = cell_texts(content)
-    look, state, theme = paint.theme.looks[content.node.role], content.state, paint.theme
-    line, ink = (theme.cluster_line, theme.faint) if state is State.SAME else (paint.states[state], look.text)
+    look, state = theme.looks[content.node.role], content.state
+    line, ink = (theme.cluster_line, theme.faint) if state is State.SAME else (theme.changes[state], look.text)
     fill, border, style = look.fill, 2, "ROUNDED"
     if state is State.SAME:
         fill, border = theme.cluster_fills[0], 1
@@ -178,7 +139,7 @@ def _cell(content: Cell, place: int, width: int, paint: Paint) -> str:
     )
 
 
-def _flows(diff: Diff, rows: Sequence[Row], columns: Sequence[int], paint: Paint) -> Iterator[str]:
+def _flows(diff: Diff, rows: Sequence[Row], columns: Sequence[int], theme: Theme) -> Iterator[str]:
     """Yield the edges between rows: those of the second graph, and those of the first at rows that it alone has."""
     old = {i: number for number, row in enumerate(rows) for i in row.first}
     new = {j: number for number, row in enumerate(rows) for j in row.second}
@@ -197,7 +158,7 @@ def _flows(diff: Diff, rows: Sequence[Row], columns: Sequence[int], paint: Paint
         states = {rows[tail].state, rows[head].state} - {State.SAME}
         state = State.REMOVED if State.REMOVED in states else next(iter(states), State.SAME)
         attributes = {
-            "color": quoted(paint.states[state]) if states else "",
+            "color": quoted(theme.changes[state]) if states else "",
             "style": "dashed" if state is State.REMOVED else "",
             "weight": "8" if head == tail + 1 else "",
             "constraint": "false" if columns[tail] != columns[head] else "",
@@ -210,11 +171,11 @@ def _flows(diff: Diff, rows: Sequence[Row], columns: Sequence[int], paint: Paint
             yield f"\tr{tail}:in:s -> r{tail + 1}:in:n [style=invis weight=8]\n"
 
 
-def _arrows(rows: Sequence[Row], paint: Paint, left: Places) -> Iterator[str]:
+def _arrows(rows: Sequence[Row], theme: Theme, left: Places) -> Iterator[str]:
     """Yield the edges from old places to new ones in other rows."""
     attributes = {
         "arrowsize": "0.8",
-        "color": quoted(paint.states[State.MOVED]),
+        "color": quoted(theme.changes[State.MOVED]),
         "constraint": "false",
         "penwidth": "2",
         "tooltip": quoted("moved"),
@@ -235,15 +196,15 @@ def _text_width(text: str, size: float) -> int:
     return round(0.6 * size * len(text))
 
 
-def _heading(diff: Diff, rows: Sequence[Row], paint: Paint, legend: bool) -> str:
+def _heading(diff: Diff, rows: Sequence[Row], theme: Theme, legend: bool) -> str:
     title = f"{diff.title}: {diff.names[0]} → {diff.names[1]}"
     lines = [font(title, size=15, bold=True)]
     lines += [font(line, size=10) for part in diff.summary.split("; ") for line in wrap(part, LONGEST)]
-    lines += [row] if legend and (row := _legend(diff, rows, paint)) else []
+    lines += [row] if legend and (row := _legend(diff, rows, theme)) else []
     return table([cell(line, left=True) for line in lines], padding=2)
 
 
-def _legend(diff: Diff, rows: Sequence[Row], paint: Paint) -> str:
+def _legend(diff: Diff, rows: Sequence[Row], theme: Theme) -> str:
     states = {content.state for row in rows for content in row.cells}
     states |= {State.CHANGED for row in rows for content in row.cells if content.changes}
     first, second = diff.names
@@ -258,9 +219,9 @@ def _legend(diff: Diff, rows: Sequence[Row], paint: Paint) -> str:
     cells = []
     for state, meaning in meanings.items():
         if state in states:
-            colour = paint.theme.cluster_line if state is State.SAME else paint.states[state]
+            colour = theme.cluster_line if state is State.SAME else theme.changes[state]
             style = "ROUNDED,DASHED" if state in (State.LEFT, State.REMOVED) else "ROUNDED"
-            text = font(meaning, size=_TINY, colour=paint.theme.ink if state is not State.SAME else paint.theme.faint)
+            text = font(meaning, size=_TINY, colour=theme.ink if state is not State.SAME else theme.faint)
             border = 1 if state in (State.SAME, State.LEFT, State.REMOVED) else 2
             cells.append(f'<TD BORDER="{border}" COLOR="{colour}" STYLE="{style}" CELLPADDING="3">{text}</TD>')
     return table(["".join(cells)], spacing=3)
