@@ -52,6 +52,10 @@ compare: $(VENV)/.run ## train both orders and write the report; options: make c
 bench: $(VENV)/.run ## compare speed with other frameworks (about an hour); options: make bench ARGS="--help"
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+.PHONY: bench-graphs
+bench-graphs: $(VENV)/.run ## compare drawings with other tools' (some minutes); options: make bench-graphs ARGS="--help"
+	@$(BIN)/python -m benchmarks.drawing $(ARGS)
+
 # -- checks -----------------------------------------------------------------------------------------------
 
 .PHONY: test

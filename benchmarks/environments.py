@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tinygrad_bn.files import atomic_writer
@@ -46,17 +46,35 @@ def install(peer: str, tell: Callable[[str], None]) -> Path:
     Raises:
         PeerMissingError: it cannot be had; the message has the last line of what pip said.
     """
-    stamp = FOLDER / peer / "installed.json"
-    wanted = {"python": sys.version.split()[0], "calls": [list(call) for call in INSTALLATIONS[peer]]}
+    return make(peer, INSTALLATIONS[peer], tell)
+
+
+def make(name: str, calls: Sequence[Sequence[str]], tell: Callable[[str], None]) -> Path:
+    """Return the interpreter of an environment, made anew unless pip was asked for just this with this Python.
+
+    Raises:
+        PeerMissingError: it cannot be had; the message has the last line of what pip said.
+    """
+    stamp = FOLDER / name / "installed.json"
+    wanted = {"python": sys.version.split()[0], "calls": [list(call) for call in calls]}
     if stamp.exists() and json.loads(stamp.read_text(encoding="utf-8")) == wanted:
-        return python_of(peer)
-    tell(f"installing {peer} into {stamp.parent.relative_to(ROOT)} (once; needs the network)")
-    _run(peer, [sys.executable, "-m", "venv", "--clear", str(stamp.parent)])
-    for call in INSTALLATIONS[peer]:
-        _run(peer, [str(python_of(peer)), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *call])
+        return python_of(name)
+    tell(f"installing {name} into {stamp.parent.relative_to(ROOT)} (once; needs the network)")
+    _run(name, [sys.executable, "-m", "venv", "--clear", str(stamp.parent)])
+    for call in calls:
+        add(name, call)
     with atomic_writer(stamp) as file:
         file.write(json.dumps(wanted, indent=2).encode())
-    return python_of(peer)
+    return python_of(name)
+
+
+def add(name: str, call: Sequence[str]) -> None:
+    """Ask pip for something in an environment; nothing happens, and no network is needed, where it is there.
+
+    Raises:
+        PeerMissingError: it cannot be had.
+    """
+    _run(name, [str(python_of(name)), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *call])
 
 
 def _run(peer: str, command: list[str]) -> None:

@@ -103,12 +103,16 @@ class Server:
 
 
 def serve(framework: Framework) -> None:
-    """Answer requests until standard input ends."""
+    """Run a framework's workloads on request until standard input ends."""
+    serve_answers(Server(framework).answer)
+
+
+def serve_answers(answer_to: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Answer requests until standard input ends; an exception becomes an answer, too."""
     answers = _claim_standard_output()
-    server = Server(framework)
     for line in sys.stdin:
         try:
-            answer = server.answer(json.loads(line))
+            answer = answer_to(json.loads(line))
         except Exception as error:  # noqa: BLE001 - the driver reports it beside the results of the others
             traceback.print_exc()
             answer = {"error": f"{type(error).__name__}: {error}"}
