@@ -143,7 +143,7 @@ def comparison_document(comparison: Comparison) -> dict[str, Any] | None:
 def _structure(comparison: Comparison, condition: Condition, order: str) -> viz.GraphRecord:
     """The graph of a trained network, with its backward pass, as `GraphProbe` sees it."""
     run = comparison.config.run(condition, order, comparison.config.seeds[0])
-    images, labels = _batch(replace(run, device="cpu"), IMAGES)
+    images, labels = _batch(run, IMAGES)
     model = build_model(run, data.load(run.dataset, "train"))
     return viz.record_model(model, images, target=labels, backward=True)
 
@@ -156,7 +156,7 @@ def _drawing(request: GraphRequest, format: str) -> viz.Drawing:
         _say(f"measuring {request.config.model} on {request.images} images")
     quantity = QUANTITIES.get(view.get("colour_by", "role"))
     if view.get("show_values") or (quantity is not None and quantity.measured):
-        view["observe"] = True
+        view |= {"observe": True, "checks": format in DOCUMENTS or view["colour_by"] == "time"}
     if view.get("backward") or view.get("observe"):
         view["target"] = subject.labels
     return viz.draw(subject.model, subject.images, **view)

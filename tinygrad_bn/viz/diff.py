@@ -51,6 +51,7 @@ def diff(
     legend: bool = True,
     backward: bool = False,
     observe: bool = False,
+    checks: bool = True,
     target: Any = None,
 ) -> DiffDrawing:
     """Hold two networks against each other: what has moved, and what was added, removed or changed.
@@ -68,7 +69,7 @@ def diff(
         expand: fused operations to be shown as what they consist of.
         theme: "light", "dark", or "auto": an SVG that is dark where its reader prefers dark pages.
         legend: write what the marks mean under the title.
-        backward, observe, target: of models: what else the page and the document hold, as in `draw`.
+        backward, observe, checks, target: of models: what else the page and the document hold, as in `draw`.
 
     Returns:
         A drawing that Jupyter shows. `.render(path, format=...)` writes "svg", "png", "pdf", "dot", "html" or "json";
@@ -89,7 +90,7 @@ def diff(
         raise ArgumentError(explain("diff", "two different names", repr(names)[:80]))
     if depth is not None:
         depth = as_index("diff", "depth", depth, minimum=0)
-    settings = {"expand": expand, "backward": backward, "observe": observe, "target": target}
+    settings = {"expand": expand, "backward": backward, "observe": observe, "checks": checks, "target": target}
     graphs = [_record(subject, own, settings) for subject, own in zip((first, second), _inputs(input), strict=True)]
     found = compare(graphs[0], graphs[1], names or _names(*graphs))
     rows = rows_of(found, depth)

@@ -38,6 +38,7 @@ def draw(
     legend: bool = True,
     backward: bool = False,
     observe: bool = False,
+    checks: bool = True,
     target: Any = None,
     name: str | None = None,
 ) -> Drawing:
@@ -68,6 +69,8 @@ def draw(
         legend: write what the colours mean under the title.
         backward: also draw the derivatives, beside their operations, and what is kept for them.
         observe: measure what is computed, and its gradients, while the model runs.
+        checks: when observing, also time each operation and check its derivative, for the page; that is most of the
+            time that observing takes.
         target: labels, shape (N,): the drawing then ends in the cross-entropy of the model's result.
         name: title of the drawing, and default name of its file; by default the model's class or the tensor's name.
 
@@ -102,7 +105,7 @@ def draw(
     if show_values and not observe:
         raise ArgumentError(explain("draw", "observed values to show", "none", "pass observe=True"))
     measured = show_values or (colour_by in QUANTITIES and QUANTITIES[colour_by].measured)
-    settings = {"expand": expand, "backward": backward, "target": target, "observe": observe}
+    settings = {"expand": expand, "backward": backward, "target": target, "observe": observe, "checks": checks}
     if isinstance(tensor_or_model, Mapping):
         subjects = _named(tensor_or_model)
         recordings = {key: _record(subject, input, title=key, **settings) for key, subject in subjects.items()}
@@ -142,7 +145,7 @@ def _named(subjects: Mapping[Any, Any]) -> dict[str, Any]:
     return dict(subjects)
 
 
-def _record(subject: Any, input: Any, *, target: Any, observe: bool, **settings: Any) -> GraphRecord:
+def _record(subject: Any, input: Any, *, target: Any, observe: bool, checks: bool, **settings: Any) -> GraphRecord:
     if isinstance(subject, Tensor):
         for what, value in (("input", input), ("target", target), ("observe", observe or None)):
             if value is not None:
@@ -155,4 +158,4 @@ def _record(subject: Any, input: Any, *, target: Any, observe: bool, **settings:
         raise ArgumentError(
             explain("draw", "an input for the model", "none", "give a Tensor or a shape: draw(model, (1, 3, 32, 32))")
         )
-    return record_model(subject, input, target=target, observe=observe, **settings)
+    return record_model(subject, input, target=target, observe=observe, checks=checks, **settings)

@@ -1,4 +1,4 @@
-"""What each operation computes, and its derivative, as one line of text each.
+"""What each operation computes, and its derivative, as one line of text each, with "; " between several formulas.
 
 x is the input (x₁, x₂ where there are several), y the output, g the gradient of the output, dx that of the input;
 products are element by element unless a matrix product or a sum over indices is written.
@@ -29,8 +29,8 @@ EQUATIONS: dict[str, tuple[str, str]] = {
     "matmul": ("y = x₁ x₂", "dx₁ = g x₂ᵀ; dx₂ = x₁ᵀ g"),
     # normalisation
     "batch_norm": (
-        "x̂ = (x − μ) / √(σ² + ε); y = γ · x̂ + β",
-        "dx = γ/√(σ² + ε) · (g − mean g − x̂ · mean(g·x̂)) with batch statistics, γ/√(σ² + ε) · g with running ones; "
+        "x̂ = (x − μ) / s, s = √(σ² + ε); y = γ · x̂ + β",
+        "with batch statistics: dx = γ/s · (g − mean g − x̂ · mean(g·x̂)); with running ones: dx = γ/s · g; "
         "dγ = Σ g·x̂; dβ = Σ g",
     ),
     "norm_act": (

@@ -65,7 +65,7 @@ def page_html(document: dict[str, Any]) -> str:
     packed = len(text) > LARGEST_PLAIN
     return _TEMPLATE.format(
         policy=html.escape(POLICY.format(script=_digest(script), style=_digest(style))),
-        title=html.escape(str(document["title"])),
+        title=html.escape(_writable(str(document["title"]))),
         style=style,
         graphviz=_base64(asset("graphviz.wasm.gz")),
         packed=' data-packed="gzip"' if packed else "",
@@ -82,12 +82,17 @@ def json_inside_html(document: Any) -> str:
     '{"name":"\\\\u003c/script\\\\u003e\\\\u003c!--"}'
     """
     text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.translate(_ESCAPED)
+    return _writable(text.translate(_ESCAPED))
 
 
 def asset(name: str) -> bytes:
     """Return the bytes of one of the files that `make page` builds."""
     return resources.files(__package__).joinpath("assets", name).read_bytes()
+
+
+def _writable(text: str) -> str:
+    """Return a text with half a surrogate pair, which UTF-8 cannot write, as JSON escapes it."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _digest(text: str) -> str:
