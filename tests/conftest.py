@@ -36,14 +36,15 @@ def device(request: pytest.FixtureRequest) -> str:
     return name
 
 
-# With TINYGRAD_BN_CI=1 only tests that need a GPU may be skipped: a missing oracle or data set is a failure.
+# With TINYGRAD_BN_CI=1 only tests that need a GPU, or Node.js for building the page, may be skipped: a missing oracle
+# or data set is a failure.
 
 
 def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
     if report.skipped and not hasattr(report, "wasxfail"):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome = "failed"
-        report.longrepr = f"TINYGRAD_BN_CI=1 is set, so nothing but GPU tests may be skipped. {reason}"
+        report.longrepr = f"TINYGRAD_BN_CI=1 is set, so nothing but GPU and Node.js tests may be skipped. {reason}"
 
 
 if os.environ.get("TINYGRAD_BN_CI") == "1":
@@ -53,7 +54,7 @@ if os.environ.get("TINYGRAD_BN_CI") == "1":
         item: pytest.Item,
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
-        if item.get_closest_marker("gpu") is None:
+        if item.get_closest_marker("gpu") is None and item.get_closest_marker("node") is None:
             _fail_if_skipped(report)
         return report
 
