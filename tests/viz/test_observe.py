@@ -151,6 +151,19 @@ def test_observing_leaves_the_model_as_it_was(training: bool) -> None:
     assert model.training is training
 
 
+def test_hooks_are_not_called() -> None:
+    layer, calls = nn.Linear(3, 2), []
+    layer.register_forward_hook(lambda *_: calls.append("forward"))
+    layer.weight.register_hook(lambda gradient: calls.append("gradient"))
+    graph = record_model(layer, images(4, 3), observe=True)
+    assert calls == []
+    weight = node_of(graph, "weight").observation
+    assert weight is not None
+    assert weight.gradient is not None
+    layer(images(4, 3)).sum().backward()
+    assert calls == ["forward", "gradient"]
+
+
 def test_an_opened_operation_is_observed_inside() -> None:
     model, x = nn.BatchNorm2d(2), images(4, 2, 3, 3)
     closed = node_of(record_model(model, x, observe=True), "batch_norm").observation

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ class Observer:
             result.register_hook(self._keeper(node))
 
     def run_backward(self, results: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> None:
-        """Send gradients back from some results; no `.grad` changes, and the graph can be used again."""
+        """Send gradients back from some results; no `.grad` changes, no hook of a parameter is called."""
         leaves = {
             edge: edge.tensor
             for node in self._inputs
@@ -70,7 +71,8 @@ class Observer:
         }
         if not leaves:
             return
-        found = grad(list(results), list(leaves.values()), list(gradients), retain_graph=True, allow_unused=True)
+        with _without_hooks(leaves.values()):
+            found = grad(list(results), list(leaves.values()), list(gradients), retain_graph=True, allow_unused=True)
         self._gradients.update((leaf, g.data) for leaf, g in zip(leaves, found, strict=True) if g is not None)
 
     def gradient_of(self, source: Source) -> Any | None:
@@ -101,6 +103,18 @@ class Observer:
             self._gradients[node] = gradient.data
 
         return keep
+
+
+@contextmanager
+def _without_hooks(tensors: Iterable[Tensor]) -> Iterator[None]:
+    hooks = [(tensor, tensor._hooks) for tensor in tensors]
+    for tensor, _ in hooks:
+        tensor._hooks = None
+    try:
+        yield
+    finally:
+        for tensor, found in hooks:
+            tensor._hooks = found
 
 
 def _seconds(node: Node, arrays: Sequence[Any]) -> float:
