@@ -25,8 +25,7 @@ import { Toolbar } from "./toolbar.js";
 import { smallValuesIn } from "./values.js";
 import { openTo, visible } from "./visible.js";
 
-/** More graphs than these do not fit beside each other. */
-const MOST_BESIDE = 4;
+const DARK = matchMedia("(prefers-color-scheme: dark)");
 
 export class App {
   /**
@@ -43,6 +42,7 @@ export class App {
     this.measure = measurer();
     this.store = new Store({
       tab: this.firstTab(),
+      beside: this.diff ? [this.diff.firstGraph, this.diff.secondGraph] : [0, Math.min(1, this.graphs.length - 1)],
       open: new Set(),
       // What was measured differs from one repeat to the next.
       unrolled: this.framesOf().length ? null : new Set(),
@@ -54,7 +54,7 @@ export class App {
       frame: Math.max(0, this.framesOf().length - 1),
       selected: null,
       graph: 0,
-      theme: matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light",
+      theme: DARK.matches ? "dark" : "light",
       query: "",
       listed: innerWidth >= 1100,
     });
@@ -62,6 +62,8 @@ export class App {
     this.panes = [];
     /** Whether the reader has zoomed, moved or opened anything. */
     this.touched = false;
+    /** Whether the reader has chosen dark or light; until then it is as the system has it. */
+    this.themeChosen = false;
     /** @type {?Set<string>} what the address or a search asked for */
     this.extra = null;
   }
@@ -76,13 +78,13 @@ export class App {
 
   firstTab() {
     if (this.diff) return "diff";
-    return this.graphs.length > 1 && this.graphs.length < 4 && innerWidth >= 900 ? "beside" : "0";
+    return this.graphs.length > 1 && innerWidth >= 900 ? "beside" : "0";
   }
 
   /** Which graphs are on the screen, by number. */
   shownGraphs() {
     const { tab } = this.state;
-    if (tab === "beside") return [...this.graphs.keys()].slice(0, MOST_BESIDE);
+    if (tab === "beside") return this.state.beside;
     if (tab === "diff") return [this.diff.firstGraph, this.diff.secondGraph];
     return [Number(tab)];
   }
@@ -99,10 +101,10 @@ export class App {
     this.hover = new Hover(this);
     this.help = help();
     this.announcer = html("p", { class: "unseen", role: "status", "aria-live": "polite" });
-    this.stage = html("main", {}, this.panesHost, this.toolbar.switches, this.legend.element, this.zoomButtons(), this.hover.element);
+    this.stage = html("div", { class: "stage" }, this.panesHost, this.zoomButtons(), this.hover.element);
     this.toolbar.searchHost.append(this.search.element);
     const bars = html("footer", {}, this.diffBar.element, this.timeline.element);
-    this.host.append(this.toolbar.element, this.stage, this.panel, bars, this.help, this.announcer);
+    this.host.append(this.toolbar.element, html("main", {}, this.stage, this.legend.element), this.panel, bars, this.help, this.announcer);
     document.documentElement.dataset.theme = this.state.theme;
     this.makePanes();
     this.showPanel();
@@ -115,6 +117,7 @@ export class App {
     addEventListener("beforeprint", () => this.print(true));
     addEventListener("afterprint", () => this.print(false));
     addEventListener("hashchange", () => this.goTo(readFragment()));
+    DARK.addEventListener("change", () => this.followSystem());
     this.goTo(readFragment());
   }
 
@@ -129,14 +132,49 @@ export class App {
     const numbers = this.state.tab === "diff" ? [this.diff.firstGraph] : this.shownGraphs();
     // Before the panes are measured.
     this.panesHost.dataset.count = numbers.length;
-    this.panes = numbers.map((number) => {
-      const host = html("div", { class: "pane", "data-graph": number });
-      if (numbers.length > 1) host.append(html("h2", { class: "pane-title" }, this.graphs[number].name));
+    this.panes = numbers.map((number, place) => {
+      const host = html("div", { class: "pane", "data-graph": number }, this.paneTitle(number, place));
       this.panesHost.append(host);
       const pane = new Pane(host, this.hooksOf());
       pane.graph = number;
       return pane;
     });
+  }
+
+  /** What is shown in a pane; a choice where there are more graphs than panes, nothing where a tab says it. */
+  paneTitle(number, place) {
+    const { tab } = this.state;
+    const name = (graph) => graph.name || graph.data.title;
+    if (tab === "diff" || (this.graphs.length < 3 && tab !== "beside")) return null;
+    if (this.graphs.length < 3) return html("h2", { class: "pane-title" }, name(this.graphs[number]));
+    const options = this.graphs.map((graph, index) => html("option", { value: index, selected: index === number }, name(graph)));
+    const title = `which network is shown${tab === "beside" ? [" on the left", " on the right"][place] : ""}`;
+    return html("select", { class: "pane-title", title, "aria-label": title, onchange: (event) => this.showInPane(place, Number(event.target.value)) }, options);
+  }
+
+  /** Show another graph in a pane; two that are beside each other change places rather than being the same. */
+  showInPane(place, number) {
+    const key = this.state.selected;
+    const kept = { graph: number, selected: this.graphs[number].byKey.has(key) || this.graphs[number].groupByKey.has(key) ? key : null };
+    if (this.state.tab !== "beside") {
+      this.store.set({ tab: String(number), ...kept });
+      return;
+    }
+    const beside = [...this.state.beside];
+    if (beside[1 - place] === number) beside[1 - place] = beside[place];
+    beside[place] = number;
+    this.store.set({ beside, ...kept });
+  }
+
+  /** Show one graph ("one", or its number), two beside each other, or how they differ. */
+  showTab(tab) {
+    const [current] = this.shownGraphs();
+    const changes = { tab: tab === "one" ? String(current) : tab, selected: null };
+    if (tab === "beside" && !this.state.beside.includes(current)) {
+      const other = current + 1 < this.graphs.length ? current + 1 : current - 1;
+      changes.beside = [Math.min(current, other), Math.max(current, other)];
+    }
+    this.store.set(changes);
   }
 
   hooksOf() {
@@ -188,7 +226,7 @@ export class App {
   changed(changed, { anchor = null }) {
     const has = (...names) => names.some((name) => changed.has(name));
     if (has("theme")) document.documentElement.dataset.theme = this.state.theme;
-    if (has("tab")) {
+    if (has("tab", "beside")) {
       this.makePanes();
       this.refresh(null, false);
     } else if (has("open", "unrolled", "backward", "compact", "direction") || (has("strip") && this.stripRowsChange())) {
@@ -380,7 +418,12 @@ export class App {
   }
 
   toggleTheme() {
+    this.themeChosen = true;
     this.store.set({ theme: this.state.theme === "dark" ? "light" : "dark" });
+  }
+
+  followSystem() {
+    if (!this.themeChosen) this.store.set({ theme: DARK.matches ? "dark" : "light" });
   }
 
   escape() {

@@ -21,7 +21,7 @@ export function changesOf(diff, hooks) {
       html("button", { class: "close", "aria-label": "close the panel", title: "close (Esc)", onclick: hooks.close }, "\u00d7"),
     ),
     html("p", { class: "lead" }, summary),
-    html(
+    counts.length > 1 && html(
       "ul",
       { class: "counts" },
       counts.map(([status, count]) => html("li", { class: `diff-${status}` }, html("b", {}, SIGNS[status]), `${count} ${status}`)),
@@ -29,14 +29,25 @@ export function changesOf(diff, hooks) {
     html(
       "ul",
       { class: "differences" },
-      diff.all.map(({ key, statuses, lines }) =>
+      alike(diff.all).map((entries) =>
         html(
           "li",
-          { class: `diff-${statuses[0]}` },
-          html("button", { class: "link", onclick: () => hooks.select(key) }, key),
-          lines.map((line) => html("p", {}, line)),
+          { class: `diff-${entries[0].statuses[0]}` },
+          entries[0].lines.map((line) => html("p", {}, line)),
+          entries.map(({ key }) => html("button", { class: "link", onclick: () => hooks.select(key) }, key)),
         ),
       ),
     ),
-  ];
+  ].filter(Boolean);
+}
+
+/** Differences of which the same is to be said, together. */
+function alike(differences) {
+  const found = new Map();
+  for (const each of differences) {
+    const said = each.lines.join("\n");
+    if (found.has(said)) found.get(said).push(each);
+    else found.set(said, [each]);
+  }
+  return [...found.values()];
 }

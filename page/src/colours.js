@@ -1,15 +1,17 @@
 /**
- * Scales from numbers to colours that colour-blind readers can order, too: cividis (Nuñez, Anderton & Renslow 2018) for
- * what has a size, blue to orange for what has a sign.
+ * Scales from numbers to colours that colour-blind readers can order, too. They are those of the static drawings
+ * (tinygrad_bn/viz/scale.py, even steps in Oklab): from the ground's lightness to its opposite for what has a size, blue
+ * to orange for what has a sign.
  */
 
-const CIVIDIS = [
-  "#00224e", "#002e6c", "#1e3a6f", "#35456c", "#47516c", "#575d6d", "#666970", "#757575",
-  "#848279", "#948e77", "#a59c74", "#b7a96e", "#c8b866", "#dbc75a", "#eed649", "#fee838",
-].map(parse);
-const BLUE_TO_ORANGE = {
-  light: ["#084a8c", "#2f7fc1", "#8dbde0", "#f1f2f3", "#f5b97a", "#d9730d", "#8a3a00"].map(parse),
-  dark: ["#8cc8f5", "#3b8fd0", "#1f5180", "#30363d", "#85480f", "#df7d16", "#ffc98a"].map(parse),
+const PALE_TO_BLUE = [
+  "#f8f4af", "#dfeaa7", "#c5e0a1", "#acd59d", "#93ca9b", "#7abe99", "#63b298", "#4da596",
+  "#389794", "#278991", "#197b8d", "#146c88", "#165e81", "#1b4f78", "#1f406e", "#223262",
+];
+const SEQUENTIAL = { light: PALE_TO_BLUE.map(parse), dark: PALE_TO_BLUE.toReversed().map(parse) };
+const DIVERGING = {
+  light: ["#2969b7", "#5f8dca", "#92b1db", "#c5d5eb", "#fafafa", "#e8cdc5", "#d5a191", "#bf755f", "#a6482b"].map(parse),
+  dark: ["#74b8f3", "#5d8db9", "#466582", "#303f50", "#1b1d22", "#4b3935", "#805648", "#b9745c", "#f5946f"].map(parse),
 };
 /** Colours of a strip, so that cells of one colour can be drawn together. */
 export const STEPS = 48;
@@ -94,7 +96,7 @@ export class Scale {
   }
 
   colourAt(share, theme) {
-    return text(between(this.signed ? BLUE_TO_ORANGE[theme] : CIVIDIS, share));
+    return text(between((this.signed ? DIVERGING : SEQUENTIAL)[theme], share));
   }
 
   /** The colour of a value, "" for none. */

@@ -93,13 +93,21 @@ export class Diff {
     return Object.keys(SIGNS).filter((status) => counts.has(status)).map((status) => ({ status, count: counts.get(status) }));
   }
 
+  /** What differs about an operation; derivatives follow theirs, so that nothing is said of them. */
   statusOf(node, isFirst) {
+    if (node.backward) return [];
     const pair = (isFirst ? this.ofFirst : this.ofSecond).get(node.id);
     if (!pair) return (isFirst ? this.removed : this.added).has(node.id) ? [isFirst ? "removed" : "added"] : [];
     const found = [];
-    if (pair.moved || pair.status === "moved") found.push("moved");
+    if (hasMoved(pair)) found.push("moved");
     if (pair.status === "changed" || pair.changes.length) found.push("changed");
     return found;
+  }
+
+  /** Whether a node of the first graph has its place elsewhere in the second; derivatives travel, too. */
+  moves(node) {
+    const pair = this.ofFirst.get(node?.id);
+    return pair !== undefined && hasMoved(pair);
   }
 
   /** What there is to say about a key of one of the graphs, line by line. */
@@ -114,22 +122,23 @@ export class Diff {
   }
 
   linesOnNode(node, isFirst) {
+    if (node.backward) return [];
     if (isFirst && this.removed.has(node.id)) return [`${SIGNS.removed} only in ${this.data.first}`];
     if (!isFirst && this.added.has(node.id)) return [`${SIGNS.added} only in ${this.data.second}`];
     const pair = (isFirst ? this.ofFirst : this.ofSecond).get(node.id);
     if (!pair) return [];
     const lines = pair.changes.map(([what, before, after]) => `${SIGNS.changed} ${what}: ${before || "\u2013"} \u2192 ${after || "\u2013"}`);
-    if (pair.moved || pair.status === "moved") lines.unshift(`${SIGNS.moved} moved: ${this.way(pair)}`);
+    if (hasMoved(pair)) lines.unshift(`${SIGNS.moved} moved: ${this.way(pair)}`);
     return lines;
   }
 
-  /** "after conv2d in convention, after tanh in swap" */
+  /** "after conv2d (convention) \u2192 after tanh (swap)" */
   way(pair) {
     const after = (graph, id) => {
       const names = graph.edges.filter((edge) => edge.head === id && edge.flow === "value").map((edge) => graph.nodes.get(edge.tail).label);
       return names.length ? `after ${[...new Set(names)].join(", ")}` : "first";
     };
-    return `${after(this.first, pair.first)} in ${this.data.first}, ${after(this.second, pair.second)} in ${this.data.second}`;
+    return `${after(this.first, pair.first)} (${this.data.first}) \u2192 ${after(this.second, pair.second)} (${this.data.second})`;
   }
 
   entry(id, isFirst) {
@@ -139,3 +148,5 @@ export class Diff {
     return { graph: isFirst ? this.firstGraph : this.secondGraph, key: node.key, statuses, lines: this.linesOnNode(node, isFirst) };
   }
 }
+
+const hasMoved = (pair) => pair.moved || pair.status === "moved";

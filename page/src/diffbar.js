@@ -6,6 +6,8 @@ import { drawBox, drawCard, drawCurves, drawGlyph } from "./draw.js";
 import { moment, placeAll, play } from "./motion.js";
 
 const MILLISECONDS = 1800;
+/** How far the badge of what moved sticks out on the left. */
+const BADGE = 25;
 
 export class DiffBar {
   /** @param {import("./app.js").App} app */
@@ -92,8 +94,9 @@ export class DiffBar {
       const from = match.first && layouts.pair[0].items.get(match.first.key);
       const to = match.second && layouts.pair[1].items.get(match.second.key);
       const cards = [match.first && scenes[0].cards.get(match.first.key), match.second && scenes[1].cards.get(match.second.key)];
-      const moves = Boolean(from && to && match.first.node && match.marks.some(({ status }) => status === "moved"));
-      const bend = moves ? [Math.max(from.w, to.w) * 0.8 + 70, 0] : null;
+      const moves = Boolean(from && to && this.diff.moves(match.first.node));
+      // On the left around what it passes, a derivative on the right, so that the two do not meet.
+      const bend = moves ? [(Math.max(from.w, to.w) * 0.8 + 70) * (match.first.node.backward ? 1 : -1), 0] : null;
       const glyphs = match.first?.group && match.second?.group ? this.glyphs(cards, from, to) : [];
       const shown = glyphs.length ? cards.map(withoutGlyphs) : cards;
       const same = cards[0] && cards[1] && JSON.stringify(written(shown[0])) === JSON.stringify(written(shown[1]));
@@ -111,7 +114,7 @@ export class DiffBar {
       });
       pane.layers.items.append(...glyphs.map(({ drawn }) => drawn.element));
       tracks.push(...glyphs);
-      if (moves) pane.layers.marks.append(wayArrow(from, to));
+      if (moves && match.marks.length) pane.layers.marks.append(wayArrow(from, to));
     }
     pane.layers.items.append(...onTop);
     return tracks;
@@ -250,10 +253,11 @@ const withoutGlyphs = (card) => card && { ...card, parts: card.parts.filter((par
 /** What can be seen of a card, whatever its key. */
 const written = ({ w, h, parts }) => ({ w, h, parts: parts.map((part) => ({ ...part, id: null })) });
 
+/** From the badge on the left of the old place to the new one. */
 function wayArrow(from, to) {
-  const [x1, x2] = [from.x + from.w / 2 + 7, to.x + to.w / 2 + 7];
-  const out = Math.max(x1, x2) + 34;
-  const path = `M${x1} ${from.y}C${out} ${from.y} ${out} ${to.y} ${x2 + 6} ${to.y}`;
-  const head = `M${x2} ${to.y}l8 -4v8z`;
+  const [x1, x2] = [from.x - from.w / 2 - BADGE, to.x - to.w / 2 - 7];
+  const out = Math.min(x1, x2) - 26;
+  const path = `M${x1} ${from.y}C${out} ${from.y} ${out} ${to.y} ${x2 - 6} ${to.y}`;
+  const head = `M${x2} ${to.y}l-8 -4v8z`;
   return svg("g", { class: "way" }, svg("path", { class: "line", d: path }), svg("path", { class: "head", d: head }));
 }

@@ -102,6 +102,7 @@ export function drawBox(box, heading) {
     "g",
     { class: "heading", "data-heading": box.key, role: "button", "aria-label": `close ${box.label}` },
     bar,
+    svg("rect", { class: "plate", x: 5, y: 2, width: heading.w, height: 18, rx: 5 }),
     svg("path", { class: "closer", d: "M9 11h7" }),
     words({ text: heading.title, style: "heading", x: 22, y: 15 }),
     words({ text: heading.name, style: "name", x: 22 + heading.titleWidth + 8, y: 15, faint: true }),

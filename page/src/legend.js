@@ -10,7 +10,7 @@ export class Legend {
   constructor(app) {
     this.app = app;
     this.body = html("div", { class: "legend-body" });
-    this.element = html("details", { class: "legend", open: innerWidth > 700 && innerHeight > 740 }, html("summary", {}, "Legend"), this.body);
+    this.element = html("details", { class: "legend", open: innerWidth > 860 }, html("summary", {}, "Legend"), this.body);
   }
 
   update() {

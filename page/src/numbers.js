@@ -53,7 +53,7 @@ export function cell(value) {
   if (value === null || !Number.isFinite(value)) return "\u2013";
   const size = Math.abs(value);
   if (size >= 1000) return plain(value, 1);
-  const text = size >= 10 ? size.toFixed(0) : size >= 1 ? trimmed(size.toPrecision(2)) : size === 0 ? "0" : size.toFixed(2);
+  const text = Number.isInteger(size) ? String(size) : size < 1 ? size.toFixed(2) : size.toPrecision(3);
   return value < 0 ? `${MINUS}${text}` : text;
 }
 

@@ -140,8 +140,14 @@ function nodeSections({ item, graph, frame, theme, changes, strips }, hooks) {
 
 function equationSection(equation) {
   if (!equation) return null;
-  const line = (name, text) => (text ? [html("h4", {}, name), html("pre", { class: "equation" }, text.replaceAll("; ", "\n"))] : []);
-  return section("Equation", line("forward", equation.forward), line("backward", equation.backward));
+  const block = (name, text) => (text ? [html("h4", {}, name), html("div", { class: "equation" }, text.split("; ").flatMap(formula))] : []);
+  return section("Equation", block("forward", equation.forward), block("backward", equation.backward));
+}
+
+/** One formula, below the words that say when it holds: "with running statistics: dx = ...". */
+function formula(text) {
+  const [, when, rest] = text.match(/^(with [^:=]*): (.*)$/s) ?? [null, "", text];
+  return [when && html("p", { class: "when" }, when), html("p", {}, rest)].filter(Boolean);
 }
 
 function gradientCheck(observation) {

@@ -1,9 +1,10 @@
 /** What the reader has chosen; whoever shows any of it is told what changed. */
 
 /**
- * @typedef {{tab: string, open: Set<string>, unrolled: ?Set<string>, backward: boolean, compact: boolean, direction: "TB" | "LR",
+ * @typedef {{tab: string, beside: [number, number], open: Set<string>, unrolled: ?Set<string>, backward: boolean, compact: boolean, direction: "TB" | "LR",
  *   colouring: string, strip: string, frame: number, selected: ?string, graph: number, theme: "light" | "dark",
- *   query: string, listed: boolean}} State   unrolled: which repeats are shown one by one, null for all;
+ *   query: string, listed: boolean}} State   tab: "beside", "diff" or the number of the only graph that is shown;
+ *   beside: the two that are shown beside each other; unrolled: which repeats are shown one by one, null for all;
  *   listed: whether the differences are listed beside the graph
  */
 

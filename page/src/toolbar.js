@@ -33,11 +33,13 @@ export class Toolbar {
 
   makeTabs() {
     const { app } = this;
-    const tabs = app.graphs.map((graph, index) => [String(index), graph.name || graph.data.title]);
+    // More names than two would take the whole row: panes have a choice then.
+    const alone = app.graphs.map((graph, index) => [String(index), graph.name || graph.data.title]);
+    const tabs = alone.length > 2 ? [["one", "one network"]] : alone;
     if (app.graphs.length > 1) tabs.push(["beside", "side by side"]);
     if (app.diff) tabs.push(["diff", "difference"]);
     return tabs.map(([tab, name]) =>
-      html("button", { role: "tab", "data-tab": tab, onclick: () => app.store.set({ tab, selected: null }) }, name),
+      html("button", { role: "tab", "data-tab": tab, onclick: () => app.showTab(tab) }, name),
     );
   }
 
@@ -49,6 +51,7 @@ export class Toolbar {
       Array.from({ length: Math.max(...app.graphs.map((graph) => graph.levels)) + 1 }, (_, level) => level).map((level, _, all) =>
         html("option", { value: level }, level === 0 ? "modules: closed" : level === all.length - 1 ? "modules: all open" : `modules: ${level} open`),
       ),
+      html("option", { value: "", hidden: true }, "modules: some open"),
     );
     const choice = (name, title, options) => {
       const select = html(
@@ -81,6 +84,7 @@ export class Toolbar {
       app.graphs.some((graph) => graph.hasBackward) ? switched("backward", "backward", true, false, "show the part that computes derivatives") : null,
     );
     return [
+      this.switches,
       app.graphs.some((graph) => graph.levels > 0) ? this.levels : null,
       choice("colouring", "colour", [["role", "role"], ...app.painter.colourings.map(({ name, title }) => [name, title])]),
       choice("strip", "channels", [["none", "none"], ...app.painter.strips.map(({ name, title }) => [name, title])]),
@@ -89,7 +93,8 @@ export class Toolbar {
 
   update() {
     const { state, graphs } = this.app;
-    for (const tab of this.tabs) tab.setAttribute("aria-selected", tab.dataset.tab === state.tab);
+    const shown = graphs.length > 2 && !["beside", "diff"].includes(state.tab) ? "one" : state.tab;
+    for (const tab of this.tabs) tab.setAttribute("aria-selected", tab.dataset.tab === shown);
     this.colouring.value = state.colouring;
     this.strip.value = state.strip;
     this.compact.setAttribute("aria-pressed", !state.compact);
@@ -98,7 +103,7 @@ export class Toolbar {
     this.repeats.setAttribute("aria-pressed", state.unrolled !== null);
     this.backward?.setAttribute("aria-pressed", state.backward);
     const level = this.levelOf(graphs[this.app.shownGraphs()[0]]);
-    this.levels.selectedIndex = level ?? -1;
+    this.levels.value = level ?? "";
   }
 
   /** The number of open levels, where it is the same everywhere. */

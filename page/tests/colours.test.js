@@ -3,11 +3,13 @@ import { test } from "node:test";
 
 import { inkOn, luminance, scaleOver, STEPS } from "../src/colours.js";
 
-test("a scale covers its values and orders them by lightness", () => {
+test("a scale covers its values and orders them by lightness, away from that of the ground", () => {
   const scale = scaleOver([0.2, 0.8, null, 0.5]);
   assert.deepEqual([scale.share(0.2), scale.share(0.5), scale.share(0.8)].map((share) => Number(share.toFixed(6))), [0, 0.5, 1]);
-  const lightness = Array.from({ length: 30 }, (_, index) => luminance(scale.colourAt(index / 29, "light")));
-  assert.ok(lightness.every((value, index) => index === 0 || value > lightness[index - 1]));
+  for (const [theme, sign] of [["light", -1], ["dark", 1]]) {
+    const lightness = Array.from({ length: 30 }, (_, index) => sign * luminance(scale.colourAt(index / 29, theme)));
+    assert.ok(lightness.every((value, index) => index === 0 || value > lightness[index - 1]));
+  }
   assert.equal(scale.colour(null, "light"), "");
   assert.equal(scale.step(null), null);
   assert.equal(scale.step(0.8), STEPS - 1);

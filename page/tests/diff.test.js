@@ -43,9 +43,25 @@ test("a closed group tells how much in it differs", () => {
   assert.deepEqual(match.marks, [{ status: "moved", count: 1 }]);
 });
 
+test("derivatives follow their operations: they travel, and nothing is said of them", () => {
+  const graphs = [chain(), swapped()].map((data) => {
+    const derivative = node(20, "batch_norm", 2, { role: "norm", derivative_of: 2 });
+    return new Graph({ ...data, nodes: [...data.nodes, derivative], edges: [...data.edges, edge(4, 20, "gradient")] });
+  });
+  const pair = (id) => ({ first: id, second: id, status: "moved", moved: true, changes: [["eps", "1", "2"]] });
+  const diff = new Diff({ first: "convention", second: "swap", summary: "", pairs: [pair(2), pair(20)], removed: [], added: [6] }, graphs);
+  assert.deepEqual(diff.all.map(({ key }) => key), ["batch_norm2", "dropout6"]);
+  assert.deepEqual(diff.linesOn(0, "batch_norm20"), []);
+  assert.ok(diff.moves(graphs[0].nodes.get(20)));
+  assert.ok(!diff.moves(graphs[0].nodes.get(1)));
+  const views = graphs.map((graph) => visible(graph, openTo(graph, 1), true));
+  const marks = diff.match(...views).find(({ key }) => key === "2::Block").marks;
+  assert.deepEqual(marks.map(({ status, count }) => [status, count]), [["moved", 1], ["changed", 1]]);
+});
+
 test("differences can be read", () => {
   const { diff } = diffOf();
-  assert.deepEqual(diff.linesOn(0, "batch_norm2"), ["\u21c5 moved: after conv2d in convention, after tanh in swap"]);
+  assert.deepEqual(diff.linesOn(0, "batch_norm2"), ["\u21c5 moved: after conv2d (convention) \u2192 after tanh (swap)"]);
   assert.deepEqual(diff.linesOn(1, "linear4"), ["\u2260 eps: 1 \u2192 2"]);
   assert.deepEqual(diff.linesOn(0, "conv2d1"), []);
   assert.deepEqual(diff.all.map(({ key }) => key), ["batch_norm2", "linear4", "output5", "dropout6", "output5"]);

@@ -20,6 +20,7 @@ from tinygrad_bn import nn
 from tinygrad_bn.viz import page as page_module
 from tinygrad_bn.viz.document import graph_document, page_document
 from tinygrad_bn.viz.page import asset, json_inside_html, page_html
+from tinygrad_bn.viz.scale import diverging, sequential
 from tinygrad_bn.viz.trace import record_model, record_tensor
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,6 +68,28 @@ def test_nothing_that_a_user_can_name_is_markup() -> None:
     assert f"<title>{html.escape(HOSTILE)}</title>" in page
     assert json.loads(element(page, 'id="document"')) == given
     assert not set("<>&\u2028\u2029") & set(json_inside_html({"title": HOSTILE}))
+
+
+@pytest.mark.parametrize("largest", [100, 10_000_000], ids=["packed", "plain"])
+def test_half_a_surrogate_pair_does_no_harm(largest: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_module, "LARGEST_PLAIN", largest)
+    given = document("half \ud83d")
+    given["graphs"][0]["nodes"][0]["key"] = "\udc00"
+    page = page_html(given)
+    page.encode("utf-8")
+    text = element(page, 'id="document"')
+    text = gzip.decompress(base64.b64decode(text)).decode("utf-8") if largest == 100 else text
+    assert json.loads(text) == given
+    assert "<title>half \\ud83d</title>" in page
+
+
+def test_colours_of_numbers_are_those_of_the_static_drawings() -> None:
+    text = (SOURCES / "src/colours.js").read_text(encoding="utf-8")
+    first, light, dark = (re.findall(r"#[0-9a-f]{6}", stops) for stops in re.findall(r"\[\s*(\"#[^]]+)\]", text))
+    assert first == [sequential(step / 15) for step in range(16)]
+    assert first[::-1] == [sequential(step / 15, "dark") for step in range(16)]
+    assert light == [diverging(step / 4) for step in range(-4, 5)]
+    assert dark == [diverging(step / 4, "dark") for step in range(-4, 5)]
 
 
 def test_a_number_without_json_is_refused() -> None:

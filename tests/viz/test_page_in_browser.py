@@ -246,8 +246,13 @@ def test_a_node_tells_all_about_itself(show: Show, two_orders: dict[str, Any]) -
     assert page.run("document.querySelectorAll('.panel .histogram').length") == 2  # of the value and of its gradient
     assert page.run("document.querySelectorAll('.panel .histogram .bar').length") >= 20
     assert page.run("document.querySelectorAll('.panel .sparkline .band').length") == 1
-    # The mean over seeds and its interval.
-    assert re.search(r"saturation\s+[\d.]+\s+\[[\d.]+, [\d.]+\]", text)
+    # The mean over seeds and its interval, which are that of one seed and 10 % around it here.
+    found = re.search(r"saturation\s+([\d.]+)\s+\[([\d.]+), ([\d.]+)\]", text)
+    assert found
+    mean, low, high = map(float, found.groups())
+    measured = two_orders["graphs"][0]["frames"][2]["nodes"][NORM]["value"]["saturation"]
+    assert [mean, low, high] == pytest.approx([measured, 0.9 * measured, 1.1 * measured], rel=5e-3)
+    assert "mean over seeds, with its 95 % interval" in text.replace("\u2009", " ")
     page.click("document.querySelector('.panel .key button')")
     page.until("/copied|selected/.test(document.querySelector('.panel .key button').textContent)")
     # Only at the first moment derivatives were checked.
@@ -414,7 +419,8 @@ def test_the_moved_batch_norm_travels(show: Show, two_orders: dict[str, Any]) ->
     assert page.run("document.querySelector('.tabs [aria-selected=true]').textContent") == "difference"
     assert "5 batch_norm moved" in page.run("document.querySelector('.diffbar .summary').textContent")
     assert page.panel.count(NORM) == 1
-    assert "after conv2d in convention, after tanh in swap" in page.panel
+    assert "after conv2d (convention) → after tanh (swap)" in page.panel
+    assert "∂" not in page.panel  # derivatives follow, and nothing is said of them
     page.choose("levels", "3")
     page.settle()
 
@@ -428,20 +434,22 @@ def test_the_moved_batch_norm_travels(show: Show, two_orders: dict[str, Any]) ->
     assert page.run(f"{page.item(NORM)}.classList.contains('diff-moved')")
     start = page.run(f"{page.item(NORM)}.getBoundingClientRect().x")
     page.slide(".diffbar", 0.5)
-    assert (
-        page.run(f"{page.item(NORM)}.getBoundingClientRect().x") > start + 20
-    )  # around the activation, not through it
+    # Around the activation, not through it.
+    assert page.run(f"{page.item(NORM)}.getBoundingClientRect().x") < start - 20
     page.run("document.querySelector('.diffbar .play').click()")
     page.until("document.querySelector('.diffbar input').value === '1'")
     assert height(NORM) > height(act)
     page.click(page.item(NORM))
-    assert "moved: after conv2d in convention, after tanh in swap" in page.panel
+    assert "moved: after conv2d (convention) → after tanh (swap)" in page.panel
 
 
 def test_inside_a_closed_module_its_sign_travels(show: Show, two_orders: dict[str, Any]) -> None:
     page = show(two_orders)
     page.choose("levels", "2")
     page.settle()
+    # One difference each.
+    badges = "Array.from(document.querySelectorAll('.badge text'), e => e.textContent)"
+    assert set(page.run(badges)) == {"⇅"}
     places = (
         "Array.from(document.querySelectorAll('.apart'), e => [e.textContent, e.getBoundingClientRect().x]).slice(0, 3)"
         ".sort((a, b) => a[1] - b[1]).map(e => e[0])"
@@ -449,6 +457,106 @@ def test_inside_a_closed_module_its_sign_travels(show: Show, two_orders: dict[st
     assert page.run(places) == ["conv2d", "batch_norm", "tanh"]
     page.slide(".diffbar", 1)
     assert page.run(places) == ["conv2d", "tanh", "batch_norm"]
+
+
+def test_derivatives_travel_with_what_moved(show: Show) -> None:
+    graphs, records = [], []
+    for order in ORDERS:
+        records.append(record_model(nn.ConvBlock(1, 4, 3, order=order, activation="tanh"), (2, 1, 8, 8), backward=True))
+        graphs.append(graph_document(records[-1], order))
+    page = show(page_document("Both ways", graphs, compare(*records, ORDERS).document()["diff"]))
+    page.settle()
+    assert page.run("document.querySelectorAll('.badge').length") == 1
+    assert page.run("document.querySelectorAll('.way').length") == 1
+    norm, derivative = (
+        next(
+            node["key"]
+            for node in graphs[0]["nodes"]
+            if node["role"] == "norm" and bool(node["derivative_of"]) is is_derivative
+        )
+        for is_derivative in (False, True)
+    )
+    place = "(b => [b.x, b.y])({}.getBoundingClientRect())"
+    starts = [page.run(place.format(page.item(key))) for key in (norm, derivative)]
+    page.slide(".diffbar", 0.5)
+    halves = [page.run(place.format(page.item(key))) for key in (norm, derivative)]
+    # Each on its own side.
+    assert halves[0][0] < starts[0][0] - 20
+    assert halves[1][0] > starts[1][0] + 20
+    page.slide(".diffbar", 1)
+    ends = [page.run(place.format(page.item(key))) for key in (norm, derivative)]
+    assert all(end[1] > start[1] + 20 for start, end in zip(starts, ends, strict=True))
+
+
+# -- several networks -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def four(two_orders: dict[str, Any]) -> dict[str, Any]:
+    """Four networks, as a comparison has them."""
+    given: dict[str, Any] = json.loads(json.dumps({**two_orders, "graphs": two_orders["graphs"] * 2}))
+    names = [f"{activation}, {order}" for activation in ("tanh", "relu") for order in ORDERS]
+    for graph, name in zip(given["graphs"], names, strict=True):
+        graph["name"] = name
+    given["diff"]["first"], given["diff"]["second"] = names[:2]
+    return given
+
+
+HEADS = "Array.from(document.querySelectorAll('select.pane-title'), e => e.selectedOptions[0].textContent)"
+
+
+def pick(page: Page, place: int, number: int) -> None:
+    page.run(
+        f"(e => {{ e.value = '{number}'; e.dispatchEvent(new Event('change')); }})"
+        f"(document.querySelectorAll('select.pane-title')[{place}])"
+    )
+
+
+def test_two_of_many_are_side_by_side_and_which_can_be_chosen(show: Show, four: dict[str, Any]) -> None:
+    page = show(four)
+    page.click("document.querySelector('[data-tab=beside]')")
+    # At first those whose difference is told.
+    assert page.run(HEADS) == ["tanh, convention", "tanh, swap"]
+    pick(page, 1, 3)
+    assert page.run(HEADS) == ["tanh, convention", "relu, swap"]
+    assert [len(page.shown(pane)) for pane in (0, 1)] == [len(page.shown())] * 2
+    # Never the same one twice: they change places.
+    pick(page, 0, 3)
+    assert page.run(HEADS) == ["relu, swap", "tanh, convention"]
+    heights = page.run("Array.from(document.querySelectorAll('.pane-title'), e => e.offsetHeight)")
+    assert max(heights) < 32  # one line
+    page.click("document.querySelector('[data-tab=one]')")
+    assert page.run(HEADS) == ["relu, swap"]
+    assert page.run("document.querySelectorAll('.pane').length") == 1
+    # What is selected stays selected in the network that is chosen, if that has it.
+    page.choose("levels", "3")
+    page.settle()
+    page.click(page.item(NORM))
+    pick(page, 0, 2)
+    assert page.run("document.querySelector('.item.selected').dataset.key") == NORM
+    assert NORM in page.panel
+    # Beside what was seen last comes its neighbour.
+    page.click("document.querySelector('[data-tab=beside]')")
+    assert page.run(HEADS) == ["relu, convention", "relu, swap"]
+
+
+@pytest.mark.parametrize(("width", "height"), [(1500, 950), (1280, 800), (390, 800)])
+def test_nothing_lies_over_the_graph_at_first(show: Show, four: dict[str, Any], width: int, height: int) -> None:
+    page = show(four, width=width, height=height)
+    for tab in ("diff", "beside", "one"):
+        page.run(f"document.querySelector('[data-tab={tab}]').click()")
+        page.settle()
+        page.middle("document.querySelector('.item')")  # after the next picture
+        covered = page.run(
+            "(() => { const over = [...document.querySelectorAll('.legend, .switches, .pane-title')]"
+            ".filter(e => e.checkVisibility()).map(e => e.getBoundingClientRect());"
+            "return Array.from(document.querySelectorAll('.item:not(.gone)')).filter(e => { const b = "
+            "e.getBoundingClientRect(); return over.some(o => b.left < o.right && b.right > o.left && b.top < o.bottom "
+            "&& b.bottom > o.top); }).map(e => e.dataset.key); })()"
+        )
+        assert covered == []
+        assert page.run("document.documentElement.scrollWidth") <= width
+    assert page.run("document.querySelector('.toolbar').offsetHeight") < (60 if width > 860 else 140)
 
 
 # -- the page ---------------------------------------------------------------------------------------------
@@ -464,6 +572,55 @@ def test_dark_and_light(show: Show, two_orders: dict[str, Any]) -> None:
     assert [sum(map(int, re.findall(r"\d+", colour)[:3])) > 384 for colour in (dark, light)] == [False, True]
     page.click("document.querySelector('button.theme')")
     assert page.run(ground) == dark
+
+
+def test_dark_or_light_follows_the_system_until_it_is_chosen(show: Show, two_orders: dict[str, Any]) -> None:
+    page = show(alone(two_orders))
+    theme = "document.documentElement.dataset.theme"
+    assert page.run(theme) == "light"
+    for scheme in ("dark", "light", "dark"):
+        page.browser.view(scheme=scheme)
+        page.until(f"{theme} === '{scheme}'")
+    # Colours of numbers, too.
+    page.choose("strip", "mean")
+    page.settle()
+    cells = "document.querySelector('.item .strip path').getAttribute('fill')"
+    dark = page.run(cells)
+    page.browser.view(scheme="light")
+    page.until(f"{theme} === 'light'")
+    assert page.run(cells) != dark
+    page.click("document.querySelector('button.theme')")
+    assert page.run(theme) == "dark"
+    page.browser.view(scheme="dark")
+    page.browser.view(scheme="light")
+    page.run("new Promise(done => setTimeout(done, 100))")
+    assert page.run(theme) == "dark"
+
+
+def test_two_fingers_zoom(show: Show, two_orders: dict[str, Any]) -> None:
+    page = show(alone(two_orders), width=390, height=800)
+    page.middle("document.querySelector('.item')")
+    matrix = "(m => [m.a, m.e, m.f])(document.querySelector('.viewport').transform.baseVal.consolidate().matrix)"
+    zoom, before_left, before_top = page.run(matrix)
+    box = page.run("(b => [b.x, b.y, b.width, b.height])(document.querySelector('.pane').getBoundingClientRect())")
+    x, y = box[0] + box[2] / 2, box[1] + box[3] / 2
+
+    def touch(kind: str, apart: float) -> None:
+        points = [{"x": x - apart, "y": y, "id": 0}, {"x": x + apart, "y": y, "id": 1}] if kind != "touchEnd" else []
+        page.browser.call("Input.dispatchTouchEvent", type=kind, touchPoints=points)
+
+    touch("touchStart", 40)
+    for apart in (50, 60, 70, 80):
+        touch("touchMove", apart)
+    touch("touchEnd", 0)
+    page.middle("document.querySelector('.item')")
+    nearer, left, top = page.run(matrix)
+    assert nearer == pytest.approx(2 * zoom, rel=0.02)
+    # What was between the fingers is there still.
+    assert (x - box[0] - left) / nearer == pytest.approx((x - box[0] - before_left) / zoom, abs=3)
+    assert (y - box[1] - top) / nearer == pytest.approx((y - box[1] - before_top) / zoom, abs=3)
+    # It was no click.
+    assert page.panel == ""
 
 
 def test_paper_shows_the_graph_and_no_controls(show: Show, two_orders: dict[str, Any], tmp_path: Path) -> None:
