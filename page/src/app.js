@@ -4,7 +4,7 @@ import { changesOf } from "./changes.js";
 import { Diff } from "./diff.js";
 import { DiffBar } from "./diffbar.js";
 import { html, svg } from "./dom.js";
-import { READABLE, firstLook } from "./firstlook.js";
+import { READABLE, columnsFor, firstLook } from "./firstlook.js";
 import { readFragment, writeFragment } from "./fragment.js";
 import { help } from "./help.js";
 import { Hover } from "./hover.js";
@@ -49,6 +49,7 @@ export class App {
       backward: true,
       compact: false,
       direction: "TB",
+      columns: false,
       colouring: "role",
       strip: "none",
       frame: Math.max(0, this.framesOf().length - 1),
@@ -64,6 +65,8 @@ export class App {
     this.touched = false;
     /** Whether the reader has chosen dark or light; until then it is as the system has it. */
     this.themeChosen = false;
+    /** Whether the reader has chosen how many columns; until then, whatever makes most of the window. */
+    this.columnsChosen = false;
     /** @type {?Set<string>} what the address or a search asked for */
     this.extra = null;
   }
@@ -122,9 +125,9 @@ export class App {
   }
 
   /** The groups of all graphs that are open when so many levels are, and whether nodes are one row each. */
-  openAll({ levels, compact }) {
+  openAll({ levels, compact, columns }) {
     const keys = this.graphs.flatMap((graph) => [...openTo(graph, levels)]);
-    return { open: new Set(keys), compact };
+    return { open: new Set(keys), compact, columns };
   }
 
   makePanes() {
@@ -202,9 +205,9 @@ export class App {
 
   /** @param {Graph} graph @param {Partial<import("./store.js").State>} instead of what is chosen */
   sceneFor(graph, instead = {}) {
-    const { open, backward, compact, direction, unrolled, tab } = { ...this.state, ...instead };
+    const { open, backward, compact, direction, columns, unrolled, tab } = { ...this.state, ...instead };
     const view = visible(graph, open, backward, tab === "diff" ? null : unrolled);
-    const options = { strip: this.painter.hasStrip(graph), values: smallValuesIn(graph), compact, direction };
+    const options = { strip: this.painter.hasStrip(graph), values: smallValuesIn(graph), compact, direction, columns: columns && tab !== "diff" };
     return sceneOf(view, this.layouts, this.measure, options);
   }
 
@@ -228,8 +231,9 @@ export class App {
     if (has("theme")) document.documentElement.dataset.theme = this.state.theme;
     if (has("tab", "beside")) {
       this.makePanes();
+      this.state.columns = this.columnsWith({}).columns;
       this.refresh(null, false);
-    } else if (has("open", "unrolled", "backward", "compact", "direction") || (has("strip") && this.stripRowsChange())) {
+    } else if (has("open", "unrolled", "backward", "compact", "direction", "columns") || (has("strip") && this.stripRowsChange())) {
       this.refresh(anchor ?? this.middleKey(), true);
     } else {
       this.repaint();
@@ -272,8 +276,22 @@ export class App {
   /** Open so many levels; with all details in the nodes only where that can still be read. */
   setLevels(levels) {
     const { open } = this.openAll({ levels });
-    const layout = this.sceneFor(this.graphs[this.panes[0].graph], { open, compact: false }).layout;
-    this.store.set({ open, compact: this.panes[0].zoomFor(layout) < READABLE, selected: null });
+    const { zoom } = this.columnsWith({ open, compact: false });
+    const compact = zoom < READABLE;
+    const { columns } = this.columnsWith({ open, compact });
+    this.store.set({ open, compact, columns, selected: null });
+  }
+
+  /** One column or two, as the reader has chosen, or as makes most of the window. */
+  columnsWith(instead) {
+    if (!this.columnsChosen) return columnsFor(this, instead);
+    const [pane] = this.panes;
+    return { columns: this.state.columns, zoom: pane.zoomFor(this.sceneFor(this.graphs[pane.graph], instead).layout) };
+  }
+
+  toggleColumns() {
+    this.columnsChosen = true;
+    this.store.set({ columns: !this.state.columns });
   }
 
   select(key, pane = this.panes[0]) {

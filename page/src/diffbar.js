@@ -3,6 +3,7 @@
 import { SIGNS } from "./diff.js";
 import { html, svg } from "./dom.js";
 import { drawBox, drawCard, drawCurves, drawGlyph } from "./draw.js";
+import { shifted } from "./fold.js";
 import { moment, placeAll, play } from "./motion.js";
 
 const MILLISECONDS = 1800;
@@ -200,7 +201,7 @@ function aligned(scenes, matches) {
     .map((match) => [first.items.get(match.first.key), second.items.get(match.second.key)]);
   const shift = ["x", "y"].map((axis) => median(steps.map(([a, b]) => a[axis] - b[axis])));
   const origin = shift.map((step) => Math.min(step, 0));
-  const pair = [moved(first, -origin[0], -origin[1]), moved(second, shift[0] - origin[0], shift[1] - origin[1])];
+  const pair = [shifted(first, -origin[0], -origin[1]), shifted(second, shift[0] - origin[0], shift[1] - origin[1])];
   return {
     pair,
     width: Math.max(first.width - origin[0], second.width + shift[0] - origin[0]),
@@ -211,16 +212,6 @@ function aligned(scenes, matches) {
 function median(values) {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted.length ? sorted[Math.floor(sorted.length / 2)] : 0;
-}
-
-function moved(layout, dx, dy) {
-  const rects = (map) => new Map([...map].map(([key, rect]) => [key, { ...rect, x: rect.x + dx, y: rect.y + dy }]));
-  const point = ([x, y]) => [x + dx, y + dy];
-  return {
-    items: rects(layout.items),
-    boxes: rects(layout.boxes),
-    curves: layout.curves.map((curve) => ({ ...curve, points: curve.points.map(point), tip: point(curve.tip) })),
-  };
 }
 
 /** A badge with a sign for each kind of difference; a single operation has a ring around it, too. */

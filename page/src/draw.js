@@ -100,7 +100,7 @@ export function drawBox(box, heading) {
   const bar = svg("rect", { class: "bar", height: 22, rx: 10 });
   const title = svg(
     "g",
-    { class: "heading", "data-heading": box.key, role: "button", "aria-label": `close ${box.label}` },
+    { class: "heading", "data-heading": box.original ?? box.key, role: "button", "aria-label": `close ${box.label}` },
     bar,
     svg("rect", { class: "plate", x: 5, y: 2, width: heading.w, height: 18, rx: 5 }),
     svg("path", { class: "closer", d: "M9 11h7" }),
@@ -108,7 +108,7 @@ export function drawBox(box, heading) {
     words({ text: heading.name, style: "name", x: 22 + heading.titleWidth + 8, y: 15, faint: true }),
   );
   const shade = box.role === "module" ? `shade-${box.level % 2}` : `role-${box.role}`;
-  const element = svg("g", { class: `box ${shade}`, "data-box": box.key }, frame);
+  const element = svg("g", { class: `box ${shade}`, "data-box": box.original ?? box.key }, frame);
   title.classList.add(shade);
   const place = ({ x, y, w, h }, opacity) => {
     frame.setAttribute("x", x - w / 2);

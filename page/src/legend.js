@@ -15,10 +15,11 @@ export class Legend {
 
   update() {
     const { colouring, strip } = this.app.painter;
-    const parts = [colouring?.scale ? this.bar(colouring, `nodes: ${colouring.title}`) : this.roles()];
-    if (strip?.scale) parts.push(this.bar(strip, `channels: ${strip.title}`));
+    const parts = colouring?.scale ? [] : [this.roles()];
     if (this.app.state.tab === "diff") parts.push(this.app.diffBar.legend());
     else if (this.hasFlows()) parts.push(flows());
+    if (colouring?.scale) parts.push(this.bar(colouring, `nodes: ${colouring.title}`));
+    if (strip?.scale) parts.push(this.bar(strip, `channels: ${strip.title}`));
     this.body.replaceChildren(...parts);
   }
 

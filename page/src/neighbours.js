@@ -12,6 +12,8 @@ export function neighbour(scene, key, direction) {
   const { items, boxes } = scene.layout;
   if (!key || !(items.has(key) || boxes.has(key))) return items.keys().next().value ?? null;
   const here = items.get(key) ?? boxes.get(key);
+  const leap = overTheBreak(scene, key, direction);
+  if (leap) return leap;
   const connected = new Set();
   for (const link of scene.view.links) {
     if (link.tail === key) connected.add(link.head);
@@ -27,4 +29,10 @@ export function neighbour(scene, key, direction) {
     if (!best || distance < best.distance) best = { distance, other };
   }
   return best?.other ?? null;
+}
+
+/** From the end of the first column to the start of the second, and back. */
+function overTheBreak({ layout }, key, direction) {
+  const [near, far] = { [layout.onward]: ["tail", "head"], [layout.back]: ["head", "tail"] }[direction] ?? [];
+  return layout.between?.find((link) => link.flow === "value" && link[near] === key)?.[far] ?? null;
 }

@@ -17,8 +17,8 @@ import { pinchZoom } from "./pinch.js";
 const MILLISECONDS = 320;
 const MARGIN = 26;
 const NEAREST = 1.35;
-/** Pixels that a pane's title takes. */
-const TITLE = 30;
+/** Pixels that a pane's title, or the switches, take on top, and the width of the switches; see page.css. */
+const [TITLE, SWITCHES, NARROW] = [30, 420, 860];
 
 export class Pane {
   /**
@@ -146,7 +146,8 @@ export class Pane {
   /** Where a group, or the outermost closed one around it, stood as an item. */
   placeOfClosed(scene, group, layout) {
     for (let around = group; around; around = around.outer) {
-      if (layout.items.has(around.key)) return layout.items.get(around.key);
+      const key = around.original ?? around.key;
+      if (layout.items.has(key)) return layout.items.get(key);
     }
     return null;
   }
@@ -173,15 +174,25 @@ export class Pane {
   }
 
   /** The zoom with which a layout just fits; never so near that few nodes look huge. */
-  zoomFor({ width, height }) {
-    const room = this.room();
-    return Math.min((room.width - 2 * MARGIN) / width, (room.height - room.top - 2 * MARGIN) / height, NEAREST);
+  zoomFor(size) {
+    return this.fitting(size).zoom;
   }
 
-  /** The size of the pane, and how much of it a title takes on top. */
+  /** How a layout fits into the pane: below a title, and below the switches where they would lie over it. */
+  fitting({ width, height }) {
+    const room = this.room();
+    const below = (top) => {
+      const zoom = Math.min((room.width - 2 * MARGIN) / width, (room.height - top - 2 * MARGIN) / height, NEAREST);
+      return { zoom, top };
+    };
+    const whole = below(0);
+    const free = (room.width + width * whole.zoom) / 2 < room.width - (innerWidth > NARROW ? SWITCHES : 0);
+    return free && !this.host.querySelector(".pane-title") ? whole : below(TITLE);
+  }
+
   room() {
     const { clientWidth, clientHeight } = this.host;
-    return { width: clientWidth, height: clientHeight, top: this.host.querySelector(".pane-title") ? TITLE : 0 };
+    return { width: clientWidth, height: clientHeight };
   }
 
   /** Bring a picture of this size into the middle of the pane, whole. */
@@ -189,10 +200,11 @@ export class Pane {
     const room = this.room();
     // A pane that is not shown just now has no size to fit into.
     if (room.width < 50 || room.height < 50) return;
-    this.zoom = Math.max(this.zoomFor({ width, height }), 0.02);
+    const { zoom, top } = this.fitting({ width, height });
+    this.zoom = Math.max(zoom, 0.02);
     this.panZoom.pan({
       x: (room.width - width * this.zoom) / 2,
-      y: room.top + (room.height - room.top - height * this.zoom) / 2,
+      y: top + (room.height - top - height * this.zoom) / 2,
     });
   }
 

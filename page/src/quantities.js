@@ -1,6 +1,7 @@
 /** What nodes and channels can be coloured by: where each number comes from, and how it is written. */
 
 import { scaleOver } from "./colours.js";
+import { product } from "./model.js";
 import * as numbers from "./numbers.js";
 
 /** @typedef {import("./types.js").Item} Item */
@@ -21,7 +22,14 @@ function secondsOf(item, frame) {
   return known.length ? known.reduce((total, value) => total + value, 0) : null;
 }
 
-const factOf = (name) => (item, frame) => observationOf(item, frame)?.value?.[name] ?? null;
+/** What was measured of many numbers; how labels or a single loss are distributed says nothing. */
+function factsOf(item, frame) {
+  const node = measuredNode(item);
+  const many = node && node.dtype.includes("float") && product(node.shape) > 1;
+  return (many && observationOf(item, frame)?.value) || null;
+}
+
+const factOf = (name) => (item, frame) => factsOf(item, frame)?.[name] ?? null;
 /** How many alike a closed group stands for. */
 const repeats = (item) => item.run?.length ?? 1;
 const positive = (value) => (value > 0 ? value : null);
@@ -63,7 +71,7 @@ export const COLOURINGS = [
   },
 ];
 
-const channelsOf = (name) => (item, frame) => observationOf(item, frame)?.value?.channels?.[name] ?? null;
+const channelsOf = (name) => (item, frame) => factsOf(item, frame)?.channels?.[name] ?? null;
 
 /** What a strip of channels can show. */
 export const STRIPS = [

@@ -1,6 +1,7 @@
 /** A view with its cards measured and laid out: what a pane shows. */
 
 import { cardOf } from "./card.js";
+import { broken, joined } from "./fold.js";
 import { shortened } from "./text.js";
 
 /** Operations whose arguments may not be exchanged: their edges say which argument they are. */
@@ -12,7 +13,7 @@ const EXCHANGEABLE = new Set(["add", "mul", "maximum", "minimum"]);
  * @param {(text: string, style: string) => number} measure
  * @param {{strip: (item: import("./types.js").Item) => boolean,
  *   values: (item: import("./types.js").Item) => ?{rows: number, columns: number},
- *   compact: boolean, direction: "TB" | "LR"}} options
+ *   compact: boolean, direction: "TB" | "LR", columns: boolean}} options   columns: two of them instead of one
  * @returns {import("./pane.js").Scene}
  */
 export function sceneOf(view, layouts, measure, options) {
@@ -24,11 +25,15 @@ export function sceneOf(view, layouts, measure, options) {
   const headings = new Map(view.boxes.map((box) => [box.key, headingOf(box, measure)]));
   nameArguments(view);
   const layout = layouts.of(view, cards, headings, options);
-  return { view, cards, headings, layout };
+  const parts = options.columns ? broken(view, layout, options.direction) : null;
+  if (!parts) return { view, cards, headings, layout };
+  for (const box of parts[1].boxes) headings.set(box.key, headingOf(box, measure));
+  const beside = parts.map((part) => layouts.of(part, cards, headings, options));
+  return { cards, headings, ...joined(view, parts, beside, options.direction) };
 }
 
 function headingOf(box, measure) {
-  const title = shortened(box.label + (box.repeat > 1 ? ` \u00d7${box.repeat}` : ""), "heading", 200, measure);
+  const title = shortened((box.continues ? "\u2026 " : "") + box.label + (box.repeat > 1 ? ` \u00d7${box.repeat}` : ""), "heading", 200, measure);
   const inner = box.outer?.name && box.name.startsWith(`${box.outer.name}.`) ? box.name.slice(box.outer.name.length + 1) : box.name;
   const name = shortened(inner, "name", 140, measure);
   const titleWidth = measure(title, "heading");

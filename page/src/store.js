@@ -2,6 +2,7 @@
 
 /**
  * @typedef {{tab: string, beside: [number, number], open: Set<string>, unrolled: ?Set<string>, backward: boolean, compact: boolean, direction: "TB" | "LR",
+ *   columns: boolean,
  *   colouring: string, strip: string, frame: number, selected: ?string, graph: number, theme: "light" | "dark",
  *   query: string, listed: boolean}} State   tab: "beside", "diff" or the number of the only graph that is shown;
  *   beside: the two that are shown beside each other; unrolled: which repeats are shown one by one, null for all;

@@ -72,6 +72,7 @@ export class Toolbar {
       { class: "switches" },
       switched("compact", "details", false, true, "show attributes, parameters and sums in the nodes"),
       switched("direction", "sideways", "LR", "TB", "draw from left to right"),
+      (this.columns = html("button", { class: "switch", title: "break what is long into two columns", onclick: () => app.toggleColumns() }, "columns")),
       (this.repeats = html(
         "button",
         {
@@ -99,6 +100,8 @@ export class Toolbar {
     this.strip.value = state.strip;
     this.compact.setAttribute("aria-pressed", !state.compact);
     this.direction.setAttribute("aria-pressed", state.direction === "LR");
+    this.columns.hidden = state.tab === "diff";
+    this.columns.setAttribute("aria-pressed", state.columns);
     this.repeats.hidden = state.tab === "diff" || !graphs.some((graph) => graph.groups.length > 1);
     this.repeats.setAttribute("aria-pressed", state.unrolled !== null);
     this.backward?.setAttribute("aria-pressed", state.backward);

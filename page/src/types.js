@@ -30,7 +30,8 @@
  *
  * @typedef {Node & {group: ?Group, backward: boolean}} GraphNode   group: the innermost box that is worth drawing
  * @typedef {Cluster & {key: string, outer: ?Group, level: number, groups: Group[], members: GraphNode[],
- *   summary: Summary}} Group
+ *   summary: Summary, original?: string, continues?: boolean}} Group   original: the key of the box that this one is or
+ *   continues in a second column
  * @typedef {{parameters: number, flops: number, keptBytes: number, repeat: number, output: ?GraphNode,
  *   contents: {role: string, label: string, id: number}[]}} Summary
  * @typedef {{key: string, node: ?GraphNode, group: ?Group, box: ?Group, run?: Group[]}} Item   a node, or a closed
@@ -41,7 +42,8 @@
  * @typedef {{x: number, y: number, w: number, h: number}} Rect   x and y of the centre
  * @typedef {{link: Link, points: [number, number][], tip: [number, number]}} Curve
  * @typedef {{width: number, height: number, items: Map<string, Rect>, boxes: Map<string, Rect>,
- *   curves: Curve[]}} Layout
+ *   curves: Curve[], between?: Link[], onward?: string, back?: string}} Layout   between: from one column to the other,
+ *   where there are two; onward and back: the arrow keys that lead along
  */
 
 export {};

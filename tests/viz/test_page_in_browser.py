@@ -214,7 +214,9 @@ def test_a_chain_of_many_operations_starts_with_few_things_to_look_at(show: Show
         "batch_norm",
     ]
     # Three that are alike are one, until they are asked for.
-    assert "14–16 ×3" in page.run(f"{page.item('features.14::ConvBlock')}.textContent")
+    last = page.run(f"{page.item('features.14::ConvBlock')}.textContent")
+    assert "14–16" in last
+    assert "×3" in last
     assert "features.15::ConvBlock" not in shown
     # All of it can be seen, and read: letters of at least 6 pixels.
     assert page.run(
@@ -231,6 +233,54 @@ def test_a_chain_of_many_operations_starts_with_few_things_to_look_at(show: Show
     page.click(page.item("features.14::ConvBlock"))
     page.settle()
     assert {"features.14::ConvBlock", "features.15::ConvBlock", "features.16::ConvBlock"} <= set(page.shown(1))
+
+
+def test_what_is_long_uses_a_wide_window(show: Show) -> None:
+    graph = graph_document(record_model(nn.MobileNet(order="swap"), (2, 3, 32, 32)), "")
+    width = "document.querySelector('.viewport').getBoundingClientRect().width / innerWidth"
+    letters = "document.querySelector('.item text').getBoundingClientRect().height"
+    pressed = "document.querySelector('.switches [aria-pressed=true][title*=columns]') !== null"
+    page = show(page_document("MobileNet", [graph]))
+    page.run("[...document.querySelectorAll('.switch')].find(e => e.textContent === 'repeats ×').click()")
+    page.settle()
+    page.choose("levels", "2")
+    page.settle()
+    page.middle("document.querySelector('.item')")
+    assert page.run(pressed)
+    assert page.run(width) > 0.35
+    large, shown = page.run(letters), page.shown()
+    # What is in the second column is above what is before it, and edges lead there.
+    before, after = "features.5.pointwise::ConvBlock", "features.7.depthwise::ConvBlock"
+    tops = [page.run(f"{page.item(key)}.getBoundingClientRect().y") for key in (before, after)]
+    assert tops[1] < tops[0]
+    headings = page.run("Array.from(document.querySelectorAll('.heading'), e => e.textContent)")
+    assert "… Sequentialfeatures" in headings
+    page.click("document.querySelector('.switches [title*=columns]')")
+    page.settle()
+    page.browser.press("0", "0")
+    page.middle("document.querySelector('.item')")
+    assert not page.run(pressed)
+    assert sorted(page.shown()) == sorted(shown)
+    assert page.run(letters) < 0.85 * large
+    # The reader's choice stays.
+    page.choose("levels", "1")
+    page.choose("levels", "2")
+    assert not page.run(pressed)
+    # A narrow window has no room for two.
+    page = show(page_document("MobileNet", [graph]), width=390, height=800)
+    assert not page.run(pressed)
+
+
+def test_a_box_in_two_columns_closes_as_one(show: Show) -> None:
+    page = show(page_document("VGG16", [graph_document(record_model(nn.VGG(), (2, 3, 32, 32)), "")]))
+    page.choose("levels", "2")
+    page.settle()
+    assert page.run("document.querySelectorAll('[data-heading=\"features::Sequential\"]').length") == 2
+    page.click("document.querySelectorAll('[data-heading=\"features::Sequential\"]')[1].querySelector('.closer')")
+    page.settle()
+    page.until("document.querySelectorAll('[data-heading=\"features::Sequential\"]').length === 0")
+    assert "features::Sequential" in page.shown()
+    assert not any(key.startswith("features.") for key in page.shown())
 
 
 # -- a node -----------------------------------------------------------------------------------------------
