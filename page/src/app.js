@@ -207,7 +207,7 @@ export class App {
   sceneFor(graph, instead = {}) {
     const { open, backward, compact, direction, columns, unrolled, tab } = { ...this.state, ...instead };
     const view = visible(graph, open, backward, tab === "diff" ? null : unrolled);
-    const options = { strip: this.painter.hasStrip(graph), values: smallValuesIn(graph), compact, direction, columns: columns && tab !== "diff" };
+    const options = { strip: this.painter.hasStrip(graph), values: smallValuesIn(graph), compact, direction, columns };
     return sceneOf(view, this.layouts, this.measure, options);
   }
 
@@ -234,6 +234,8 @@ export class App {
       this.state.columns = this.columnsWith({}).columns;
       this.refresh(null, false);
     } else if (has("open", "unrolled", "backward", "compact", "direction", "columns") || (has("strip") && this.stripRowsChange())) {
+      // What is opened or closed by itself changes no columns.
+      if (!anchor && !has("open", "columns")) this.state.columns = this.columnsWith({}).columns;
       this.refresh(anchor ?? this.middleKey(), true);
     } else {
       this.repaint();

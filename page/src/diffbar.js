@@ -96,8 +96,8 @@ export class DiffBar {
       const to = match.second && layouts.pair[1].items.get(match.second.key);
       const cards = [match.first && scenes[0].cards.get(match.first.key), match.second && scenes[1].cards.get(match.second.key)];
       const moves = Boolean(from && to && this.diff.moves(match.first.node));
-      // On the left around what it passes, a derivative on the right, so that the two do not meet.
-      const bend = moves ? [(Math.max(from.w, to.w) * 0.8 + 70) * (match.first.node.backward ? 1 : -1), 0] : null;
+      // On the left of what it passes, a derivative on the right, so that the two do not meet.
+      const bend = moves ? [(Math.max(from.w, to.w) * 0.35 + 20) * (match.first.node.backward ? 1 : -1), 0] : null;
       const glyphs = match.first?.group && match.second?.group ? this.glyphs(cards, from, to) : [];
       const shown = glyphs.length ? cards.map(withoutGlyphs) : cards;
       const same = cards[0] && cards[1] && JSON.stringify(written(shown[0])) === JSON.stringify(written(shown[1]));

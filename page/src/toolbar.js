@@ -100,7 +100,6 @@ export class Toolbar {
     this.strip.value = state.strip;
     this.compact.setAttribute("aria-pressed", !state.compact);
     this.direction.setAttribute("aria-pressed", state.direction === "LR");
-    this.columns.hidden = state.tab === "diff";
     this.columns.setAttribute("aria-pressed", state.columns);
     this.repeats.hidden = state.tab === "diff" || !graphs.some((graph) => graph.groups.length > 1);
     this.repeats.setAttribute("aria-pressed", state.unrolled !== null);

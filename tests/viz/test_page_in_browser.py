@@ -484,7 +484,7 @@ def test_the_moved_batch_norm_travels(show: Show, two_orders: dict[str, Any]) ->
     assert page.run(f"{page.item(NORM)}.classList.contains('diff-moved')")
     start = page.run(f"{page.item(NORM)}.getBoundingClientRect().x")
     page.slide(".diffbar", 0.5)
-    # Around the activation, not through it.
+    # On the left of the activation.
     assert page.run(f"{page.item(NORM)}.getBoundingClientRect().x") < start - 20
     page.run("document.querySelector('.diffbar .play').click()")
     page.until("document.querySelector('.diffbar input').value === '1'")
