@@ -402,9 +402,23 @@ export class App {
     };
     const strips = this.painter.strips.map((strip) => this.painter.scaled(strip));
     const item = { key: selected, node, group, box: null };
-    this.panel.replaceChildren(...panelOf({ item, graph, frame, theme, changes, strips }, hooks));
+    const both = node ? this.bothOf(number, node) : [];
+    this.panel.replaceChildren(...panelOf({ item, graph, frame, theme, changes, strips, both }, hooks));
     this.panel.scrollTop = this.shownInPanel === selected ? scrollTop : 0;
     this.shownInPanel = selected;
+  }
+
+  /** A node and its counterpart in the other graph on the screen, with what was measured of them; or nothing. */
+  bothOf(number, node) {
+    const shown = this.shownGraphs();
+    const otherNumber = shown.find((each) => each !== number);
+    if (otherNumber === undefined || !shown.includes(number)) return [];
+    const other = this.graphs[otherNumber];
+    const twin = this.diff?.partnerOf(number, otherNumber, node) ?? other.byKey.get(node.key);
+    if (!twin) return [];
+    const each = (index, { key }) => ({ name: this.graphs[index].name, observation: this.painter.frameOf(this.graphs[index])?.nodes[key] ?? null });
+    const both = shown.map((index) => each(index, index === number ? node : twin));
+    return both.every(({ observation }) => observation) ? both : [];
   }
 
   zoomButtons() {

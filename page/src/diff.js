@@ -110,6 +110,13 @@ export class Diff {
     return pair !== undefined && hasMoved(pair);
   }
 
+  /** The node of the other graph that a node is paired with; null where there is none, or these are not its graphs. */
+  partnerOf(number, other, node) {
+    if (number === this.firstGraph && other === this.secondGraph) return this.second.nodes.get(this.ofFirst.get(node.id)?.second) ?? null;
+    if (number === this.secondGraph && other === this.firstGraph) return this.first.nodes.get(this.ofSecond.get(node.id)?.first) ?? null;
+    return null;
+  }
+
   /** What there is to say about a key of one of the graphs, line by line. */
   linesOn(graph, key) {
     const isFirst = graph === this.firstGraph;

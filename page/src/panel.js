@@ -18,6 +18,8 @@ const STATISTICS = [
   ["zeros", "share of zeros"],
   ["norm", "norm"],
 ];
+/** Those of them that are told of both graphs. */
+const COMPARED = STATISTICS.filter(([name]) => ["mean", "variance", "saturation", "skewness", "zeros"].includes(name));
 const MOST_CELLS = 400;
 const STRIP = { w: 300, h: 13 };
 
@@ -29,6 +31,7 @@ const STRIP = { w: 300, h: 13 };
  * @param {"light" | "dark"} subject.theme
  * @param {object[]} subject.strips what is known of channels, with scales
  * @param {?string[]} subject.changes lines on how it differs in the other graph
+ * @param {{name: string, observation: object}[]} subject.both what was measured of it in both graphs that are shown
  * @param {object} hooks what to call: close(), select(key), toggle(key)
  * @returns {HTMLElement[]}
  */
@@ -36,13 +39,13 @@ export function panelOf(subject, hooks) {
   return subject.item.group ? moduleSections(subject, hooks) : nodeSections(subject, hooks);
 }
 
-function head(title, role, key, hooks) {
+function head(title, role, key, graph, hooks) {
   return html(
     "header",
     {},
     html("span", { class: `swatch role-${role}` }),
     html("h2", {}, title),
-    html("span", { class: "kind" }, MEANINGS[role] ?? role),
+    html("span", { class: "kind" }, [MEANINGS[role] ?? role, graph.name].filter(Boolean).join(" \u00b7 ")),
     html("button", { class: "close", "aria-label": "close the panel", title: "close (Esc)", onclick: hooks.close }, "\u00d7"),
     html(
       "div",
@@ -81,13 +84,36 @@ function changesSection(changes) {
   return changes?.length ? section("Difference", html("ul", { class: "changes" }, changes.map((line) => html("li", {}, line)))) : null;
 }
 
+/** The statistics of a node in both graphs; means over the seeds where there are several. */
+function bothSection(both) {
+  if (!both.length) return null;
+  const value = ({ observation }, name) => observation.seeds?.[name]?.[0] ?? observation.value[name];
+  const gradient = ({ observation }) => observation.seeds?.gradient?.[0] ?? observation.gradient?.norm ?? null;
+  const rows = [
+    ...COMPARED.map(([name, label]) => [label, both.map((each) => value(each, name))]),
+    ["gradient\u2019s norm", both.map(gradient)],
+  ].filter(([, values]) => values.some(Boolean));
+  if (!rows.length) return null;
+  const names = both.map(({ name }) => html("th", { scope: "col" }, name));
+  return section(
+    "In both",
+    html(
+      "table",
+      { class: "parameters both" },
+      html("thead", {}, html("tr", {}, html("th"), names)),
+      html("tbody", {}, rows.map(([label, values]) => html("tr", {}, html("th", { scope: "row" }, label), values.map((number) => html("td", {}, numbers.plain(number)))))),
+    ),
+    both.some(({ observation }) => observation.seeds) ? html("p", { class: "note" }, "means over the seeds") : null,
+  );
+}
+
 function moduleSections({ item, graph, changes }, hooks) {
   const { group } = item;
   const { summary } = group;
   const counts = new Map();
   for (const { label } of summary.contents) counts.set(label, (counts.get(label) ?? 0) + 1);
   return [
-    head(group.label, group.role, group.key, hooks),
+    head(group.label, group.role, group.key, graph, hooks),
     section("", html("button", { class: "wide", onclick: () => hooks.toggle(group.key) }, hooks.isOpen(group.key) ? "close this module" : "open this module")),
     changesSection(changes),
     equationSection(group.equation),
@@ -108,13 +134,14 @@ function moduleSections({ item, graph, changes }, hooks) {
   ].filter(Boolean);
 }
 
-function nodeSections({ item, graph, frame, theme, changes, strips }, hooks) {
+function nodeSections({ item, graph, frame, theme, changes, strips, both }, hooks) {
   const { node } = item;
   const frames = graph.frames;
   const observation = frames[frame]?.nodes[node.key] ?? null;
   return [
-    head((node.derivative_of === null ? "" : "\u2202") + (node.module || node.label), node.role, node.key, hooks),
+    head((node.derivative_of === null ? "" : "\u2202") + (node.module || node.label), node.role, node.key, graph, hooks),
     changesSection(changes),
+    bothSection(both),
     equationSection(node.equation),
     section(
       "Operation",

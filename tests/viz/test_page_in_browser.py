@@ -491,6 +491,13 @@ def test_the_moved_batch_norm_travels(show: Show, two_orders: dict[str, Any]) ->
     assert height(NORM) > height(act)
     page.click(page.item(NORM))
     assert "moved: after conv2d (convention) → after tanh (swap)" in page.panel
+    # What was measured of both.
+    for moment in (2, 0):
+        page.slide(".timeline", moment)
+        found = re.search(r"convention\s+swap\s[^Σ]*saturation\s+([\d.]+)\s+([\d.]+)", page.panel)
+        assert found
+        measured = [graph["frames"][moment]["nodes"][NORM]["value"]["saturation"] for graph in two_orders["graphs"]]
+        assert list(map(float, found.groups())) == pytest.approx(measured, rel=5e-3)
 
 
 def test_inside_a_closed_module_its_sign_travels(show: Show, two_orders: dict[str, Any]) -> None:
