@@ -32,7 +32,7 @@ FLAGS = (
     "--no-first-run",
     # Nothing outside this machine can be reached, whatever a page asks for.
     "--proxy-server=http://127.0.0.1:9",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost",
 )
 
 

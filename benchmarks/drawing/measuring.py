@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -114,7 +115,7 @@ class Measurement:
             with closing(self._worker(None if dot else str(self.nowhere))) as worker:
                 answer, blocks = self._chain(worker, request) if network == "chain" else (worker.ask(request, LIMIT), 0)
         except WorkerError as error:
-            return Drawn(error=str(error))
+            return Drawn(error=_first_line(str(error)))
         file, seconds = Path(answer["file"]), answer["seconds"]
         fastest = min(seconds[1:] or seconds)
         drawn = Drawn(seconds[0], fastest, answer["size"], file.suffix[1:], answer["digests"], blocks)
@@ -155,3 +156,7 @@ class Measurement:
 
     def _worker(self, path: str | None = None) -> Worker:
         return start(self.tool, self.python, self.folder / "log", path)
+
+
+def _first_line(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", text).partition("\n")[0]

@@ -71,8 +71,8 @@ class Server:
 def _served(file: str) -> str:
     import netron
 
-    host, port = netron.serve(file, address=("127.0.0.1", 0))
-    return f"http://{host}:{port}"
+    _, port = netron.serve(file, address=("127.0.0.1", 0))
+    return f"http://localhost:{port}"  # not by number: there Netron's cookie, that cookies were accepted, is not kept
 
 
 def serve(adapter: Adapter) -> None:

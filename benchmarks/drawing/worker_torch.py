@@ -20,7 +20,7 @@ class TorchTool:
 
     def versions(self) -> dict[str, str]:
         """Return the versions of the packages that draw."""
-        return {package: metadata.version(package) for package in self.packages}
+        return {package: metadata.version(package) for package in (*self.packages, "torch")}
 
     def network(self, name: str, blocks: int) -> tuple[Any, Any]:
         """Return a network and its input."""
@@ -111,7 +111,7 @@ class Torchvista(TorchTool):
 class Netron(TorchTool):
     """A viewer of files: what is made is a file of PyTorch's exporter with its defaults."""
 
-    packages = ("netron", "torch", "onnx")
+    packages = ("netron", "onnx")
 
     def draw(self, model: Any, input: Any, stem: Path) -> Path:
         """Write an ONNX file."""
