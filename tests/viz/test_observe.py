@@ -51,9 +51,9 @@ def test_statistics_are_those_of_numpy_and_scipy() -> None:
 @pytest.mark.parametrize("shape", [(), (3,), (2, 0), (1, 1, 5, 5), (MOST_VALUES,), (MOST_VALUES + 1,)])
 def test_small_tensors_keep_their_numbers(shape: tuple[int, ...]) -> None:
     array = np.arange(math.prod(shape), dtype="float32").reshape(shape)
-    facts = facts_of(array, 1)
+    facts = facts_of(array, None)
     assert facts.values == (tuple(range(array.size)) if array.size <= MOST_VALUES else None)
-    assert (facts.channels is None) == (shape == ())
+    assert facts.channels is None
 
 
 def test_values_that_are_not_finite_are_counted_and_left_out() -> None:
@@ -71,6 +71,45 @@ def test_constants_and_huge_ranges_have_a_histogram() -> None:
     assert facts_of(np.full((2, 3), 7.0), 1).histogram.counts == (6,)
     assert sum(facts_of(np.array([-1e308, 1e308]), 0).histogram.counts) == 2
     assert facts_of(np.zeros((0, 3)), 1).histogram.counts == ()
+
+
+@pytest.mark.parametrize("scale", [1e-45, 1e-40, 1e-25, 1e-8, 1.0, 1e22, 1e37])
+def test_vanishing_and_exploding_values_have_their_statistics(scale: float) -> None:
+    array = (np.random.default_rng(0).standard_normal((50, 3, 8)) * scale).astype("float32")
+    array[:, 2] = array[:, 2] * np.float32(1e-3)  # channels of different sizes, each by itself
+    facts, wide = facts_of(array, 1), array.astype("float64")
+    assert facts.channels is not None
+    precise = {"rel": 1e-4}
+    assert facts.norm == pytest.approx(np.linalg.norm(wide), **precise)
+    assert facts.variance == pytest.approx(wide.var(), **precise)
+    assert facts.channels.variance == pytest.approx(wide.var(axis=(0, 2)), **precise)
+    assert facts.channels.norm == pytest.approx(np.sqrt(np.square(wide).sum(axis=(0, 2))), **precise)
+    assert facts.channels.mean == pytest.approx(wide.mean(axis=(0, 2)), rel=1e-3)
+    assert sum(facts.histogram.counts) == array.size
+    assert np.array_equal(facts.histogram.counts, np.histogram(wide, BINS)[0]) or scale < 1e-37
+
+
+def test_a_network_in_which_the_gradient_vanishes_is_observed() -> None:
+    tg.manual_seed(0)
+    layers = [layer for _ in range(80) for layer in (nn.Linear(8, 8), nn.Sigmoid())]
+    graph = record_model(nn.Sequential(*layers), images(16, 8), observe=True, checks=False)
+    norms = [n.observation.gradient.norm for n in graph.nodes if n.observation and n.observation.gradient]
+    assert 0.0 <= min(norms) < 1e-35
+
+
+def test_channels_are_those_of_the_second_axis_also_of_an_input_that_needs_a_gradient() -> None:
+    x = images(6, 3, 8, 8)
+    x.requires_grad_()
+    graph = record_model(nn.BatchNorm2d(3), x, target=None, observe=True)
+    for label, channels in (("input", 3), ("batch_norm", 3), ("weight", 3)):
+        observation = node_of(graph, label).observation
+        assert observation is not None
+        assert observation.value.channels is not None
+        assert len(observation.value.channels.mean) == channels
+    labelled = record_model(nn.Linear(3, 4), images(6, 3), target=np.arange(6) % 4, observe=True)
+    labels = node_of(labelled, "labels").observation
+    assert labels is not None
+    assert labels.value.channels is None
 
 
 def test_values_and_gradients_are_those_of_pytorch() -> None:

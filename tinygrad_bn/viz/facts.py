@@ -14,23 +14,28 @@ MOST_VALUES = 64
 
 BINS = 32
 
+LARGEST_FLOAT32 = 1e30
+"""Larger values are looked at in float64: their differences would not be finite in float32."""
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @np.errstate(all="ignore")
-def facts_of(array: Array, channel_axis: int) -> Facts:
-    """Return the statistics of a tensor: deviations in its own dtype, summed up in float64.
+def facts_of(array: Array, channel_axis: int | None) -> Facts:
+    """Return the statistics of a tensor, of a float32 one with sums in float64.
 
-    Skewness is the adjusted one, `g1 sqrt(n (n - 1)) / (n - 2)`, of each channel.
+    Skewness is the adjusted one, `g1 sqrt(n (n - 1)) / (n - 2)`, of each channel, or of all values without channels.
 
     Args:
         array: on the host, of any shape and dtype of numbers.
-        channel_axis: which axis counts the channels; a tensor with fewer axes has channels along its last.
+        channel_axis: which axis counts the channels; None where there are none.
     """
-    values = array if array.dtype in (np.float32, np.float64) else np.asarray(array, dtype=np.float64)
-    axis = min(channel_axis, values.ndim - 1)
-    count = values.shape[axis] if values.ndim else 1
-    rows = (np.moveaxis(values, axis, 0) if values.ndim else values).reshape(count, values.size // max(count, 1))
+    wide = array.dtype != np.float32 or np.abs(array).max(initial=0.0) > LARGEST_FLOAT32
+    values = np.asarray(array, dtype=np.float64) if wide else array
+    rows = values.reshape(1, values.size)
+    if channel_axis is not None:
+        count = values.shape[channel_axis]
+        rows = np.moveaxis(values, channel_axis, 0).reshape(count, values.size // max(count, 1))
     total = rows.sum(dtype=np.float64)
     finite = None if np.isfinite(total) else np.isfinite(rows)  # a sum that is finite has no other terms
     channels = _channels(rows, finite)
@@ -51,7 +56,7 @@ def facts_of(array: Array, channel_axis: int) -> Facts:
         norm=float(np.sqrt(square + shown.size * mean * mean)) if shown.size else 0.0,
         not_finite=int(rows.size - shown.size),
         histogram=_histogram(shown, low, high),
-        channels=channels if values.ndim else None,
+        channels=None if channel_axis is None else channels,
         values=tuple(values.ravel().tolist()) if values.size <= MOST_VALUES else None,
     )
 
@@ -60,20 +65,24 @@ def _channels(rows: Array, finite: Array | None) -> Channels:
     """Return the statistics of each row; entries that are not finite count for nothing."""
     count: Any = rows.shape[1] if finite is None else finite.sum(axis=1)
     clean = rows if finite is None else np.where(finite, rows, 0.0)
-    mean = clean.sum(axis=1, dtype=np.float64) / count
-    deviation = clean - mean.astype(rows.dtype)[:, None]
+    # Each row by its largest magnitude: squares of values around 1e-25, vanishing gradients, are no float32 numbers.
+    scale = np.abs(clean).max(axis=1, initial=0.0)
+    scaled = clean / np.where(scale > 0.0, scale, 1.0)[:, None]
+    mean = scaled.sum(axis=1, dtype=np.float64) / count
+    deviation = scaled - mean.astype(scaled.dtype)[:, None]
     if finite is not None:
         deviation = np.where(finite, deviation, 0.0)
     square = np.square(deviation)
     variance = square.sum(axis=1, dtype=np.float64) / count
     third = np.multiply(square, deviation, out=deviation).sum(axis=1, dtype=np.float64) / count
-    constant = np.sqrt(square.max(axis=1, initial=0.0)) <= np.finfo(rows.dtype).eps * np.abs(mean)
+    constant = np.sqrt(square.max(axis=1, initial=0.0)) <= np.finfo(scaled.dtype).eps * np.abs(mean)
     adjusted = third / variance**1.5 * np.sqrt(count * (count - 1.0)) / (count - 2.0)
-    magnitudes = np.abs(clean)
-    saturation = magnitudes.sum(axis=1, dtype=np.float64) / (count * magnitudes.max(axis=1, initial=0.0))
+    saturation = np.where(scale > 0.0, np.abs(scaled).sum(axis=1, dtype=np.float64) / count, np.nan)
     zeros = (rows.shape[1] - np.count_nonzero(rows, axis=1)) / count
-    norm = np.sqrt(count * (variance + mean * mean))
-    return Channels(*map(_numbers, (mean, variance, np.where(constant, np.nan, adjusted), saturation, zeros, norm)))
+    unit = scale.astype(np.float64)
+    norm = unit * np.sqrt(count * (variance + mean * mean))
+    skewness = np.where(constant, np.nan, adjusted)
+    return Channels(*map(_numbers, (unit * mean, unit * unit * variance, skewness, saturation, zeros, norm)))
 
 
 def _numbers(values: Array) -> Numbers:
@@ -91,6 +100,6 @@ def _histogram(values: Array, low: float, high: float) -> Histogram:
     if not math.isfinite(width) or width <= 1e-12 * max(abs(low), abs(high)):  # all values are one, or too far apart
         return Histogram(low, high, (values.size,))
     # np.histogram takes several times as long; here a value within rounding of a bin's edge may fall to either side.
-    bins = ((values.ravel() - low) * (BINS / width)).astype(np.int32)
+    bins = ((values.ravel() - low) / width * BINS).astype(np.int32)
     counts = np.bincount(np.minimum(bins, BINS - 1), minlength=BINS)
     return Histogram(low, high, tuple(counts.tolist()))

@@ -34,13 +34,14 @@ class Facts:
 
     Attributes:
         mean, variance (biased), minimum, maximum: of all values.
-        skewness: mean of the channels' absolute adjusted skewness, the asymmetric saturation of an activation.
+        skewness: mean of the channels' absolute adjusted skewness, the asymmetric saturation of an activation; that of
+            all values where there are no channels.
         saturation: mean|x| / max|x|.
         zeros: share of values that are exactly 0.
         norm: square root of the sum of squares.
         not_finite: number of infinities and nans.
         histogram: of all values.
-        channels: statistics by channel (axis 1; axis 0 of what has one axis); None for a scalar.
+        channels: statistics by channel (axis 1; axis 0 of parameters); None for what has none, such as labels.
         values: the numbers of a small tensor, the last axis fastest; None for a larger one.
     """
 

@@ -16,6 +16,7 @@ from ..errors import TinygradBNError
 from ..kernels import kernels_of
 from ..tensor import Tensor
 from ..testing import GradientCheckError, check_grad
+from .docking import STORED
 from .facts import facts_of
 from .observation import Observation
 from .operations import role_of
@@ -84,12 +85,12 @@ class Observer:
         value, _ = self._values.get(source, (None, None))
         return value
 
-    def observe(self, source: Source) -> Observation | None:
+    def observe(self, source: Source, role: Role) -> Observation | None:
         """Sum up what was seen of an operation's output, or of a leaf; None for what was not seen."""
         if source not in self._values:
             return None
         value, device = self._values[source]
-        axis = 0 if isinstance(source, Leaf) and source.tensor is not None else 1
+        axis = _channel_axis(role, len(source.shape))
         gradient = self._gradients.get(source)
         return Observation(
             facts_of(device.to_host(value), axis),
@@ -103,6 +104,13 @@ class Observer:
             self._gradients[node] = gradient.data
 
         return keep
+
+
+def _channel_axis(role: Role, axes: int) -> int | None:
+    """Return which axis counts channels: the first of a parameter, the second of a batch of anything."""
+    if role in STORED:
+        return 0 if axes else None
+    return 1 if axes > 1 else None
 
 
 @contextmanager

@@ -150,7 +150,7 @@ class _Builder:
                 cluster,
                 flops=flops,
                 kept_bytes=kept_bytes,
-                observation=self.observer.observe(source) if self.observer is not None else None,
+                observation=self.observer.observe(source, role) if self.observer is not None else None,
             )
         )
         self._ids[source] = identifier
