@@ -150,7 +150,7 @@ def test_pages_and_documents_hold_what_the_drawing_has_closed(model: nn.Module) 
     labels = [node["label"] for node in document["graphs"][0]["nodes"]]
     assert labels.count("conv2d") == 2
     assert drawing.pipe("html").decode("utf-8").startswith("<!doctype html>")
-    assert drawing.pipe("html", encoding="utf-8").replace("\\ud800", "\ud800") == page_html(drawing.document())
+    assert drawing.pipe("html", encoding="utf-8") == page_html(drawing.document())
 
 
 def test_an_svg_says_what_it_is_and_holds_no_comments(model: nn.Module) -> None:
