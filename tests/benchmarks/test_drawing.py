@@ -8,13 +8,16 @@ from pathlib import Path
 import pytest
 from chromium import chromium
 
+from benchmarks.drawing import __main__ as driver
 from benchmarks.drawing.looking import Opened, look
 from benchmarks.drawing.measuring import Drawn, Findings, Measurement
 from benchmarks.drawing.networks import batch
 from benchmarks.drawing.report import Report
 from benchmarks.drawing.serving import Server
-from benchmarks.drawing.tools import TOOLS
+from benchmarks.drawing.tools import TOOLS, Tool
 from benchmarks.drawing.worker_ours import Ours
+from benchmarks.environments import PeerMissingError
+from benchmarks.progress import Progress
 from tinygrad_bn import nn
 
 
@@ -59,6 +62,19 @@ def test_a_name_that_runs_and_a_request_are_seen(tmp_path: Path) -> None:
         opened = look(browser, page.as_uri(), "p", openings=1)
     assert opened.seconds is not None
     assert (opened.dialogs, opened.hosts, opened.text) == (["1"], ["example.org"], False)
+
+
+def test_a_tool_that_cannot_be_had_is_named_with_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(tool: Tool, tell: object) -> Path:
+        raise PeerMissingError("graphs cannot be installed: ERROR: No matching distribution found for keras")
+
+    monkeypatch.setattr(driver, "interpreter", missing)
+    report = Report({})
+    driver._measure(report, TOOLS[-1], tmp_path, Progress())
+    assert report.tools == {}
+    assert report.as_markdown().endswith(
+        "* keras: graphs cannot be installed: ERROR: No matching distribution found for keras\n"
+    )
 
 
 def test_conduct_is_told() -> None:
