@@ -114,3 +114,10 @@ def check_probability(where: str, what: str, value: float, below_one: bool = Fal
     if not (0.0 <= number < 1.0 or (number == 1.0 and not below_one)):
         raise ArgumentError(explain(where, f"{what} in [0, 1{')' if below_one else ']'}", repr(value)))
     return float(number)
+
+
+def check_text(where: str, what: str, value: Any) -> str:
+    """Return a string, or raise DTypeError for anything else."""
+    if not isinstance(value, str):
+        raise DTypeError(explain(where, f"{what} to be a string", repr(value)[:80]))
+    return value

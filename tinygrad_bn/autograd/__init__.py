@@ -5,6 +5,8 @@ from .engine import backward, grad, sum_to
 from .fused import FusedOp
 from .hooks import HookHandle
 from .modes import (
+    as_name,
+    as_scope,
     current_scope,
     enable_grad,
     enter_scope,
@@ -28,6 +30,8 @@ __all__ = [
     "Value",
     "Version",
     "apply",
+    "as_name",
+    "as_scope",
     "backward",
     "check_in_place",
     "current_scope",

@@ -18,6 +18,7 @@ Watch = Callable[[Any, list[Any]], None]
 
 grad_mode: ContextVar[bool] = ContextVar("tinygrad_bn.grad_mode", default=True)
 trace_mode: ContextVar[bool | Watch] = ContextVar("tinygrad_bn.trace_mode", default=False)
+_SLASH = "\N{DIVISION SLASH}"
 _scope: ContextVar[str] = ContextVar("tinygrad_bn.scope", default="")
 
 
@@ -103,6 +104,16 @@ def scope(name: str) -> Iterator[None]:
         yield
     finally:
         leave_scope(token)
+
+
+def as_scope(name: str) -> str:
+    """Return a module's name as one part of a scope: a slash in it is not the one between two parts."""
+    return name.replace("/", _SLASH)
+
+
+def as_name(part: str) -> str:
+    """Return the name that `as_scope` was given."""
+    return part.replace(_SLASH, "/")
 
 
 def enter_scope(name: str) -> Token[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
 from typing import Any, ClassVar, Self, overload
 
+from ..autograd import as_scope
 from ..checks import as_index
 from ..errors import OutOfBoundsError, explain
 from .fusion import fused_pair, may_fuse
@@ -125,7 +126,7 @@ class ModuleList(_Indexed):
         """Add a child; in drawings it is named after the list as well, since the list itself is never called."""
         super().add_module(name, module)
         if module is not None and self._scope_name != type(self).__name__:
-            module._set_scope_name(f"{self._scope_name}/{name}")
+            module._set_scope_name(f"{self._scope_name}/{as_scope(name)}")
 
     def _set_scope_name(self, name: str) -> None:
         super()._set_scope_name(name)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ..autograd import HookHandle, enter_scope, leave_scope
+from ..autograd import HookHandle, as_scope, enter_scope, leave_scope
 from ..backend import Device, get_device
 from ..conversion import as_dtype
 from ..errors import ArgumentError, DTypeError, GraphError, explain
@@ -161,7 +161,7 @@ class Module:
             check_module(f"{type(self).__name__}.{name}", module)
         self._claim(name, "_modules")[name] = module
         if module is not None:
-            module._set_scope_name(name)
+            module._set_scope_name(as_scope(name))
 
     def _set_scope_name(self, name: str) -> None:
         self._scope_name = name

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from ..checks import as_index
+from ..checks import as_index, check_text
 from ..errors import ArgumentError, DTypeError, explain, unknown_choice
 from ..nn import Module
 from ..tensor import Tensor
@@ -90,6 +90,8 @@ def diff(
         raise ArgumentError(explain("diff", "two different names", repr(names)[:80]))
     if depth is not None:
         depth = as_index("diff", "depth", depth, minimum=0)
+    if names is not None:
+        _check_names(names)
     settings = {"expand": expand, "backward": backward, "observe": observe, "checks": checks, "target": target}
     graphs = [_record(subject, own, settings) for subject, own in zip((first, second), _inputs(input), strict=True)]
     found = compare(graphs[0], graphs[1], names or _names(*graphs))
@@ -108,6 +110,13 @@ def diff(
     drawing.recordings = dict(zip(found.names, graphs, strict=True))
     drawing.both_themes = theme == "auto"
     return drawing
+
+
+def _check_names(names: Any) -> None:
+    if not isinstance(names, tuple | list) or len(names) != 2:
+        raise ArgumentError(explain("diff", "names to be a pair", repr(names)[:80]))
+    for name in names:
+        check_text("diff", "a name", name)
 
 
 def _names(first: GraphRecord, second: GraphRecord) -> tuple[str, str]:

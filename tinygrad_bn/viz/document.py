@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ..autograd import as_name
 from .docking import STORED, docked
 from .equations import equation_of
 from .observation import Facts, Numbers, Observation
@@ -106,7 +107,7 @@ def node_keys(graph: GraphRecord) -> list[str]:
 
 def dotted(path: str) -> str:
     """Return a module's path without the outermost module, as `named_modules` writes it."""
-    return path.partition("/")[2].replace("/", ".")
+    return as_name(path.partition("/")[2].replace("/", "."))
 
 
 def _node(node: NodeRecord, keys: Sequence[str], stored: Iterable[NodeRecord]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..checks import as_index
+from ..checks import as_index, check_text
 from ..errors import ArgumentError, DTypeError, explain
 from ..nn import Module
 from ..tensor import Tensor
@@ -102,6 +102,8 @@ def draw(
     )
     if depth is not None:
         depth = as_index("draw", "depth", depth, minimum=0)
+    if name is not None:
+        check_text("draw", "name", name)
     if show_values and not observe:
         raise ArgumentError(explain("draw", "observed values to show", "none", "pass observe=True"))
     measured = show_values or (colour_by in QUANTITIES and QUANTITIES[colour_by].measured)

@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import ops
 from ..autograd import FusedOp, Op
-from ..errors import unknown_choice
+from ..errors import DTypeError, explain, unknown_choice
 from .records import Attributes, Role
 
 _ROLES: dict[str, Role] = {
@@ -143,7 +143,10 @@ def names_to_open(expand: Iterable[str] | str) -> frozenset[str]:
 
     Raises:
         ArgumentError: there is no fused operation of that name.
+        DTypeError: something that is no name.
     """
+    if not isinstance(expand, str | Iterable):
+        raise DTypeError(explain("draw", "expand to be names of operations", repr(expand)[:80]))
     words = (expand,) if isinstance(expand, str) else tuple(expand)
     for word in words:
         if word not in _openable():

@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ..checks import check_text
 from ..errors import ArgumentError, explain, unknown_choice
 from ..files import write_file
-from .document import DOCUMENTS, document_bytes, frame_document, graph_document, page_document
+from .document import DOCUMENTS, document_bytes, frame_document, graph_document, node_keys, page_document
 from .records import GraphRecord
 from .trace import Input, Model, record_model
 
@@ -45,9 +46,16 @@ class Recording:
 
         Args:
             moment: its name, such as "epoch 3".
+
+        Raises:
+            ArgumentError: the model computes something else than at the first look.
         """
+        check_text("Recording.look", "moment", moment)
         graph = record_model(self._model, self._input, target=self._target, backward=True, observe=True, checks=False)
         self._graph = self._graph or graph
+        if node_keys(graph) != node_keys(self._graph):
+            remedy = "begin a new recording"
+            raise ArgumentError(explain("Recording.look", "the graph of the first look", "another", remedy))
         self.frames.append(frame_document(graph, moment))
 
     def document(self) -> dict[str, Any]:

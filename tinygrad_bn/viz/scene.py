@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import replace
 
+from ..autograd import as_name
 from .docking import STORED, docked
 from .painting import paint
 from .records import EdgeRecord, GraphRecord, NodeRecord, Role
@@ -72,7 +73,7 @@ class Scene:
     def path_within(self, path: str, cluster: int | None) -> str:
         """Return a module's dotted path as seen from the cluster around it, or from the model."""
         outer = self.graph.clusters[cluster].path if cluster is not None else self.graph.root
-        return path.removeprefix(outer).removeprefix("/").replace("/", ".")
+        return as_name(path.removeprefix(outer).removeprefix("/").replace("/", "."))
 
 
 def most_frequent_dtype(graph: GraphRecord) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import enable_grad, trace
+from ..autograd import as_scope, enable_grad, trace
 from ..backend import default_generator
-from ..errors import DTypeError, explain
+from ..errors import ArgumentError, DTypeError, explain
 from ..functional import cross_entropy
 from ..nn import Module, undisturbed
 from ..nn.undisturbed import example_inputs
@@ -65,7 +65,7 @@ def record_model(
         checks: when observing, also time each operation and check its derivative.
 
     Raises:
-        ArgumentError: an unknown operation shall be opened.
+        ArgumentError: an unknown operation shall be opened, or several results shall meet a target.
         DTypeError: the input is none of these, or the model returns no Tensor.
     """
     opened = names_to_open(expand)
@@ -86,6 +86,8 @@ def record_model(
             if not results:
                 raise DTypeError(explain("draw", "a model that returns a Tensor", "one that returns none"))
             if target is not None:
+                if len(results) > 1:
+                    raise ArgumentError(explain("draw", "one result for the target", f"{len(results)} of them"))
                 results = [_loss(results[0], target)]
         if observer is not None:
             _run_backward(observer, results)
@@ -148,17 +150,19 @@ def _as_it_is(model: Model) -> Iterator[None]:
 
 
 def _tensors_in(value: Any) -> list[Tensor]:
-    """Return the Tensors in nested lists, tuples and dicts, in order."""
+    """Return the Tensors in nested lists, tuples and dicts, in order; those in dicts are called by their keys."""
     found: list[Tensor] = []
-    waiting = [value]
+    waiting: list[tuple[str | None, Any]] = [(None, value)]
     while waiting:
-        item = waiting.pop()
+        name, item = waiting.pop()
         if isinstance(item, Tensor):
+            if name is not None and item._node is not None and item.name is None:
+                item.name = name
             found.append(item)
         elif isinstance(item, dict):
-            waiting += reversed(item.values())
+            waiting += [(str(key), part) for key, part in reversed(item.items())]
         elif isinstance(item, tuple | list):
-            waiting += reversed(item)
+            waiting += [(name, part) for part in reversed(item)]
     return found
 
 
@@ -169,7 +173,7 @@ def _names(model: Model, inputs: list[Any]) -> Names:
         labelled += [(Role.PARAMETER, name, parameter) for name, parameter in model.named_parameters()]
         labelled += [(Role.BUFFER, name, buffer) for name, buffer in model.named_buffers()]
         names.modules = {
-            "/".join([model._scope_name, *name.split(".")]) if name else model._scope_name: module
+            "/".join([model._scope_name, *as_scope(name).split(".")]) if name else model._scope_name: module
             for name, module in model.named_modules()
         }
     for role, name, tensor in labelled:
