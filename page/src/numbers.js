@@ -35,8 +35,8 @@ function scaled(value, unit, step, prefixes) {
 
 /** "3.23 M" */
 export const count = (value) => scaled(value, "", 1000, ["", "k", "M", "G", "T"]).trim();
-export const flops = (value) => scaled(value, "FLOP", 1000, ["", "k", "M", "G", "T"]);
-export const bytes = (value) => scaled(value, "B", 1024, ["", "Ki", "Mi", "Gi", "Ti"]);
+export const flops = (value) => scaled(value, "FLOPs", 1000, ["", "k", "M", "G", "T"]);
+export const bytes = (value) => scaled(value, "B", 1000, ["", "k", "M", "G", "T"]);
 
 export function seconds(value) {
   if (value === null || value === undefined) return "\u2013";

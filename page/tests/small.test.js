@@ -19,7 +19,7 @@ test("numbers are written for people", () => {
   assert.equal(numbers.plain(null), "\u2013");
   assert.equal(numbers.count(3228170), "3.23\u2009M");
   assert.equal(numbers.count(999999), "1.00\u2009M");
-  assert.equal(numbers.bytes(2048), "2.00\u2009KiB");
+  assert.equal(numbers.bytes(2048), "2.05\u2009kB");
   assert.equal(numbers.seconds(0.00123), "1.23\u2009ms");
   assert.equal(numbers.shape([]), "scalar");
   assert.deepEqual([0, 1, 0.001, -0.0069, 0.456, -1.254, 1.004, 123.4, null].map(numbers.cell), ["0", "1", "0.00", "\u22120.01", "0.46", "\u22121.25", "1.00", "123", "\u2013"]);

@@ -12,7 +12,7 @@ from ..autograd import as_name
 from .docking import STORED, docked
 from .equations import equation_of
 from .observation import Facts, Numbers, Observation
-from .operations import sign_of
+from .operations import operands, sign_of, signed
 from .records import ClusterRecord, EdgeRecord, GraphRecord, NodeRecord, Role
 
 FORMAT = "tinygrad_bn.graph"
@@ -60,6 +60,7 @@ def graph_document(graph: GraphRecord, name: str, frames: Sequence[dict[str, Any
     """
     inside = docked(graph)
     keys = node_keys(graph)
+    reads = Counter(edge.head for edge in graph.edges)
     hidden = {node.id for nodes in inside.values() for node in nodes}
     nodes = [node for node in graph.nodes if node.id not in hidden]
     own = [frame_document(graph, "")] if any(node.observation is not None for node in graph.nodes) else []
@@ -74,7 +75,7 @@ def graph_document(graph: GraphRecord, name: str, frames: Sequence[dict[str, Any
             "flops": sum(node.flops for node in graph.nodes),
             "kept_bytes": sum(node.kept_bytes for node in graph.nodes),
         },
-        "nodes": [_node(node, keys, inside.get(node.id, ())) for node in nodes],
+        "nodes": [_node(node, keys, inside.get(node.id, ()), reads[node.id]) for node in nodes],
         "edges": [_edge(edge) for edge in graph.edges if edge.tail not in hidden and edge.head not in hidden],
         "clusters": [_cluster(cluster) for cluster in graph.clusters],
         "frames": list(frames) or own,
@@ -110,13 +111,13 @@ def dotted(path: str) -> str:
     return as_name(path.partition("/")[2].replace("/", "."))
 
 
-def _node(node: NodeRecord, keys: Sequence[str], stored: Iterable[NodeRecord]) -> dict[str, Any]:
+def _node(node: NodeRecord, keys: Sequence[str], stored: Iterable[NodeRecord], inputs: int) -> dict[str, Any]:
     return {
         "id": node.id,
         "key": keys[node.id],
         "role": str(node.role),
         "label": node.label,
-        "sign": sign_of(node.label),
+        "sign": signed(sign_of(node.label), operands(node.attributes, inputs)),
         "path": node.path,
         "name": dotted(node.path),
         "shape": list(node.shape),

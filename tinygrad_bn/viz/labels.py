@@ -9,7 +9,7 @@ from .document import dotted
 from .heatmap import heat_maps
 from .markup import cell, font, table
 from .observation import Facts
-from .operations import sign_of
+from .operations import operands, sign_of, signed
 from .records import NodeRecord, Role
 from .scene import Scene
 from .style import Look
@@ -75,10 +75,8 @@ def _title(scene: Scene, node: NodeRecord, look: Look) -> str:
         name = font(_name(scene, node), bold=node.role is not Role.CONSTANT)
         return f"{name}  {font(shape_text(node.shape), size=SMALL)}{dtype}"
     if node.role is Role.ARITHMETIC:
-        numbers = _operands(scene, node)
-        sign = sign_of(_name(scene, node))
-        words = [numbers.get("a", ""), sign, numbers.get("b", "")]
-        return font(" ".join(word for word in words if word) + times(node.repeat), bold=True)
+        text = signed(sign_of(_name(scene, node)), _operands(scene, node))
+        return font(text + times(node.repeat), bold=True)
     if node.role is Role.MODULE:
         return _module(scene, node, look)
     path = scene.path_within(node.path, node.cluster)
@@ -97,10 +95,7 @@ def _attributes(scene: Scene, node: NodeRecord) -> str:
 
 
 def _operands(scene: Scene, node: NodeRecord) -> dict[str, str]:
-    """Return the numbers that stand beside the sign of an operation, by the name of the argument."""
-    numbers = {name: value for name, value in node.attributes if name in ("a", "b")}
-    # Otherwise neither side of the sign says which argument it is.
-    return numbers if len(numbers) + len(scene.inputs[node.id]) <= 2 else {}
+    return operands(node.attributes, len(scene.inputs[node.id]))
 
 
 def _module(scene: Scene, node: NodeRecord, look: Look) -> str:

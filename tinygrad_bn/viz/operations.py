@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from .. import ops
@@ -63,6 +63,27 @@ def label_of(op: Op) -> str:
 def sign_of(label: str) -> str:
     """Return the sign for an arithmetic operation that has one, otherwise its name."""
     return _SIGNS.get(label, label)
+
+
+def operands(attributes: Attributes, inputs: int) -> dict[str, str]:
+    """Return the numbers among an arithmetic operation's operands, which stand beside its sign, by the argument's name.
+
+    Args:
+        attributes: of the operation.
+        inputs: how many tensors it reads.
+    """
+    numbers = {name: value for name, value in attributes if name in ("a", "b")}
+    # Otherwise neither side of the sign says which argument it is.
+    return numbers if len(numbers) + inputs <= 2 else {}
+
+
+def signed(sign: str, numbers: Mapping[str, str]) -> str:
+    """Write a sign between the numbers that it stands beside.
+
+    >>> signed("−", {"a": "1"}), signed("×", {"b": "0.5"}), signed("+", {})
+    ('1 −', '× 0.5', '+')
+    """
+    return " ".join(word for word in (numbers.get("a", ""), sign, numbers.get("b", "")) if word)
 
 
 def argument_names(op: Op, count: int) -> tuple[str, ...]:
