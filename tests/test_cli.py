@@ -53,6 +53,10 @@ def run(*arguments: str) -> int:
         (["graph", "small_cnn", "--diff", "convention", "swop"], ["did you mean 'swap'"]),
         (["graph", "small_cnn", "--colour-by", "taste"], ["--colour-by", "saturation"]),
         (["graph", "small_cnn", "--expand", "batchnorm"], ["did you mean 'batch_norm'"]),
+        (["graph", "small_cnn", "--diff", "convention", "swap", "--costs", "-o", "x.svg"], ["--diff, got --costs"]),
+        (["graph", "small_cnn", "--theme", "dark", "-o", "x.html"], ["switches of its own", "--theme"]),
+        (["graph", "small_cnn", "--no-checks"], ["got --no-checks"]),
+        (["graph", ".", "--width", "3"], ["the folder of a comparison, got --width"]),
         (["graph", "small_cmn"], ["did you mean 'small_cnn'"]),
         (["train"], ["compare"]),
         ([], ["COMMAND"]),
@@ -187,6 +191,18 @@ def test_graph_of_a_comparison_replays_its_trainings(tmp_path: Path, capsys: pyt
     assert run("graph", str(out), "-o", str(tmp_path / "x.svg")) == 2
     assert run("graph", str(tmp_path)) == 2
     capsys.readouterr()
+
+
+def test_graph_draws_several_orders_and_the_same_bytes_without_times(tmp_path: Path) -> None:
+    drawn = tmp_path / "orders.svg"
+    assert run(*MLP, "--orders", "convention,swap", "-o", str(drawn)) == 0
+    text = drawn.read_text(encoding="utf-8")
+    assert ">convention<" in text
+    assert ">swap<" in text
+    pages = [tmp_path / name for name in ("first.html", "second.html")]
+    for page in pages:
+        assert run(*MLP, "--no-checks", "-o", str(page)) == 0
+    assert pages[0].read_bytes() == pages[1].read_bytes()
 
 
 def test_graph_writes_what_netron_reads(tmp_path: Path) -> None:

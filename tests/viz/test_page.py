@@ -151,26 +151,23 @@ def test_versions_are_pinned_and_the_lock_names_no_host() -> None:
     assert f"svg-pan-zoom {packages['svg-pan-zoom']} " in licences
 
 
-# Node.js is needed to change the page, not to use it or to test the package: these tests are there where it is. (They
-# are not skipped elsewhere, because with TINYGRAD_BN_CI=1 nothing may be.)
-
-if shutil.which("node"):
-
-    def test_the_pure_parts_of_the_page() -> None:
-        done = subprocess.run(["node", "--test"], cwd=SOURCES, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout[-4000:]
+@pytest.mark.node
+@pytest.mark.skipif(not shutil.which("node"), reason="no Node.js: it takes that to change the page, not to use it")
+def test_the_pure_parts_of_the_page() -> None:
+    done = subprocess.run(["node", "--test"], cwd=SOURCES, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-4000:]
 
 
-if shutil.which("node") and (SOURCES / "node_modules/esbuild").is_dir():
-
-    def test_building_anew_gives_the_same_files(tmp_path: Path) -> None:
-        subprocess.run(["node", "build.mjs", str(tmp_path)], cwd=SOURCES, capture_output=True, text=True, check=True)
-        assert (tmp_path / "page.js").read_bytes() == asset("page.js")
-        assert (tmp_path / "page.css").read_bytes() == asset("page.css")
-        # Compressed bytes may differ from one release of zlib to the next.
-        assert gzip.decompress((tmp_path / "graphviz.wasm.gz").read_bytes()) == gzip.decompress(
-            asset("graphviz.wasm.gz")
-        )
+@pytest.mark.node
+@pytest.mark.skipif(not shutil.which("node"), reason="no Node.js: it takes that to change the page, not to use it")
+@pytest.mark.skipif(not (SOURCES / "node_modules/esbuild").is_dir(), reason="page/node_modules is not there: make page")
+def test_building_anew_gives_the_same_files(tmp_path: Path) -> None:
+    subprocess.run(["node", "build.mjs", str(tmp_path)], cwd=SOURCES, capture_output=True, text=True, check=True)
+    assert (tmp_path / "page.js").read_bytes() == asset("page.js")
+    assert (tmp_path / "page.css").read_bytes() == asset("page.css")
+    # Compressed bytes may differ from one release of zlib to the next.
+    built = gzip.decompress((tmp_path / "graphviz.wasm.gz").read_bytes())
+    assert built == gzip.decompress(asset("graphviz.wasm.gz"))
 
 
 def test_the_page_of_a_tensors_graph() -> None:

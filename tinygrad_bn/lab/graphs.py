@@ -40,21 +40,25 @@ class GraphRequest:
     Attributes:
         config: model, width, data set, order and activation.
         diff: two orders that are held against each other instead of drawing the config's.
+        orders: several orders, side by side, instead of the config's.
         images: in the batch that goes through the network.
         evaluation: draw the network in evaluation mode.
+        checks: a page also tells each operation's time, and checks its derivative.
         view: arguments of `viz.draw`; of a diff, "depth", "theme" and "expand" count.
     """
 
     config: RunConfig
     diff: tuple[str, str] | None = None
+    orders: tuple[str, ...] = ()
     images: int = DRAWN_IMAGES
     evaluation: bool = False
+    checks: bool = True
     view: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """What a file of it is called."""
-        order = "-against-".join(self.diff) if self.diff else self.config.order
+        order = "-against-".join(self.diff) if self.diff else "-".join(self.orders or (self.config.order,))
         return f"{self.config.model}-{self.config.activation}-{order}"
 
 
@@ -149,17 +153,22 @@ def _structure(comparison: Comparison, condition: Condition, order: str) -> viz.
 
 
 def _drawing(request: GraphRequest, format: str) -> viz.Drawing:
-    subject = _subject(request, request.config)
+    orders = request.orders or (request.config.order,)
+    subjects = {order: _subject(request, replace(request.config, order=order)) for order in orders}
     view = dict(request.view)
     if format in DOCUMENTS:
-        view |= {"backward": True, "observe": True}
+        view |= {"backward": True, "observe": True, "checks": request.checks}
         _say(f"measuring {request.config.model} on {request.images} images")
     quantity = QUANTITIES.get(view.get("colour_by", "role"))
     if view.get("show_values") or (quantity is not None and quantity.measured):
-        view |= {"observe": True, "checks": format in DOCUMENTS or view["colour_by"] == "time"}
+        view |= {"observe": True, "checks": view["colour_by"] == "time"}
     if view.get("backward") or view.get("observe"):
-        view["target"] = subject.labels
-    return viz.draw(subject.model, subject.images, **view)
+        view["target"] = subjects[orders[0]].labels
+    images = subjects[orders[0]].images
+    if not request.orders:
+        return viz.draw(subjects[orders[0]].model, images, **view)
+    view |= {"name": request.config.model, "show_shapes": "inside"}  # so that both fit on one screen
+    return viz.draw({order: subject.model for order, subject in subjects.items()}, images, **view)
 
 
 def _diff(request: GraphRequest, format: str) -> viz.Drawing:
@@ -168,7 +177,7 @@ def _diff(request: GraphRequest, format: str) -> viz.Drawing:
     settings = {name: request.view[name] for name in ("depth", "expand", "theme")}
     if format in DOCUMENTS:
         _say(f"measuring {request.config.model} in both orders on {request.images} images")
-        settings |= {"backward": True, "observe": True, "target": first.labels}
+        settings |= {"backward": True, "observe": True, "checks": request.checks, "target": first.labels}
     return viz.diff(first.model, second.model, first.images, names=request.diff, **settings)
 
 
