@@ -68,7 +68,7 @@ class Protocol:
 
 PROTOCOL = Protocol()
 #: What else a run's config says, none of which changes a number of this protocol.
-WITHOUT_EFFECT = ("depth", "step_probes", "landscape", "device")
+WITHOUT_EFFECT = ("depth", "step_probes", "landscape", "graph_frames", "device")
 
 
 # -- the protocol -----------------------------------------------------------------------------------------

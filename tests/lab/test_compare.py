@@ -44,6 +44,7 @@ def test_everything_is_written(tmp_path: Path) -> None:
         "env.json",
         "lock",
         "metrics.jsonl",
+        "graph.jsonl.gz",
         "probes.npz",
         "checkpoint.safetensors",
         "result.json",
