@@ -212,6 +212,23 @@ def test_graph_writes_what_netron_reads(tmp_path: Path) -> None:
     assert path.read_text(encoding="utf-8").startswith("digraph")
 
 
+def test_graph_without_an_engine_says_in_one_line_what_it_wrote_instead(tmp_path: Path) -> None:
+    program = (
+        "import sys; sys.modules['pygraphviz'] = None; from tinygrad_bn.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *MLP, "-o", "graph.svg"],
+        env={**os.environ, "PATH": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (0, "graph.html\n")
+    assert done.stderr.startswith("tinygrad-bn graph: no picture was drawn")
+    assert done.stderr.count("\n") == 1
+    assert (tmp_path / "graph.html").is_file()
+
+
 def test_graph_opens_modules_and_operations(tmp_path: Path) -> None:
     closed, opened = tmp_path / "closed.dot", tmp_path / "opened.dot"
     assert run("graph", "mlp", "--depth", "1", "-o", str(closed)) == 0

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"{command_line}: unrecognized arguments: {' '.join(unknown)}; see {command_line} --help")
     command: Callable[[argparse.Namespace], int] = parsed.command
     try:
-        return command(parsed)
+        with _warnings_as_lines(f"tinygrad-bn {parsed.name}"):
+            return command(parsed)
     except TinygradBNError as error:
         return _fail(f"tinygrad-bn {parsed.name}: {error}")
     except BrokenPipeError:
@@ -120,6 +123,17 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise SystemExit(_fail(f"{self.prog}: {message}; see {self.prog} --help"))
+
+
+@contextlib.contextmanager
+def _warnings_as_lines(where: str) -> Iterator[None]:
+    """Show warnings as errors are shown, without the line of code that warned."""
+    usual = warnings.formatwarning
+    warnings.formatwarning = lambda message, *_, **__: f"{where}: {message}\n"
+    try:
+        yield
+    finally:
+        warnings.formatwarning = usual
 
 
 def _fail(line: str) -> int:
