@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 from ..protocol import Worker, WorkerError
@@ -159,4 +160,6 @@ class Measurement:
 
 
 def _first_line(text: str) -> str:
-    return re.sub(r"\x1b\[[0-9;]*m", "", text).partition("\n")[0]
+    """Return an error's first line without colours, and without names of temporary files, which differ every time."""
+    line = re.sub(r"\x1b\[[0-9;]*m", "", text).partition("\n")[0]
+    return re.sub(rf"{re.escape(gettempdir())}/[\w/]+", "TEMPORARY", line)
