@@ -18,6 +18,7 @@ from tinygrad_bn.viz.heatmap import MOST_PANELS, heat_maps
 from tinygrad_bn.viz.observation import Facts, Histogram, Observation
 from tinygrad_bn.viz.painting import QUANTITIES
 from tinygrad_bn.viz.scale import diverging, sequential, text_on
+from tinygrad_bn.viz.scene import Scene
 from tinygrad_bn.viz.view import View
 
 
@@ -41,7 +42,8 @@ def observed(graph: GraphRecord, **statistics: list[float]) -> GraphRecord:
 
 def lines(graph: GraphRecord, **view: Any) -> list[str]:
     shown = View(**view)
-    return [graph_attributes(graph, shown)["graph"]["label"], *body(graph, shown)]
+    scene = Scene(graph, shown)
+    return [graph_attributes(scene)["graph"]["label"], *body(scene)]
 
 
 @pytest.fixture

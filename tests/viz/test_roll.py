@@ -14,6 +14,7 @@ from tinygrad_bn.viz.document import graph_document
 from tinygrad_bn.viz.dot import body, graph_attributes
 from tinygrad_bn.viz.fold import fold
 from tinygrad_bn.viz.records import Flow
+from tinygrad_bn.viz.scene import Scene
 from tinygrad_bn.viz.totals import totals
 from tinygrad_bn.viz.view import View
 
@@ -199,7 +200,8 @@ def test_ten_thousand_nodes_are_folded_and_written_in_time(alike: bool, nested: 
     graph = chain(2500, alike, nested)
     start = time.perf_counter()
     folded = fold(graph, None, rolled=True)
-    lines = [graph_attributes(folded, View())["graph"]["label"], *body(folded, View())]
+    scene = Scene(folded, View())
+    lines = [graph_attributes(scene)["graph"]["label"], *body(scene)]
     assert time.perf_counter() - start < 5.0
     rolled_up = alike and not nested
     assert len(lines) < 20 if rolled_up else len(lines) > 10_000

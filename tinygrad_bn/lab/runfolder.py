@@ -19,6 +19,7 @@ lock                    empty; locked by the process that trains the run
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import zipfile
 import zlib
@@ -35,7 +36,6 @@ from ..interop import save_model
 from ..nn import Module
 from . import locks
 from .config import RunConfig
-from .probes.graph import frames_in
 from .statefile import read_state, write_state
 
 #: What an attempt writes, the mark that the run is done first.
@@ -185,7 +185,8 @@ class RunFolder:
         """The looks at the graph; none when they were not asked for."""
         path = self.path / "graph.jsonl.gz"
         try:
-            return list(frames_in(path.read_bytes())) if path.exists() else []
+            lines = gzip.decompress(path.read_bytes()).splitlines() if path.exists() else []
+            return [json.loads(line) for line in lines]
         except (OSError, EOFError, ValueError, zlib.error) as error:
             expected, remedy = f"looks at the graph in {path}", "delete that folder and run the same command"
             raise DataError(explain("RunFolder", expected, str(error), remedy)) from error

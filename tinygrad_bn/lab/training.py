@@ -124,7 +124,7 @@ class Training:
         self._landscape_steps = {steps * number // config.landscape for number in range(config.landscape)}
         self._landscape: list[dict[str, Any]] = []
         self._graph_epochs = moments(config.graph_frames, config.epochs)
-        self._graph_probe = GraphProbe(self.model, *self._first_images())
+        self._graph_probe = GraphProbe(self.model, *self._first_images()) if config.graph_frames else None
 
     @property
     def is_over(self) -> bool:
@@ -138,8 +138,8 @@ class Training:
     def run_epoch(self) -> None:
         """Train for one epoch, evaluate, and append to `metrics`."""
         started = time.perf_counter()
-        if not self.metrics and 0 in self._graph_epochs:
-            self._graph_probe.look("start")
+        if not self.metrics:
+            self._look_at_graph("start")
         train_loss = self._train()
         # The probes watch the evaluation after the last epoch: one pass over the images serves both.
         last = not math.isfinite(train_loss) or len(self.metrics) + 1 == self.config.epochs
@@ -154,8 +154,7 @@ class Training:
                 "seconds": time.perf_counter() - started,
             }
         )
-        if len(self.metrics) in self._graph_epochs:
-            self._graph_probe.look(f"epoch {len(self.metrics)}")
+        self._look_at_graph(f"epoch {len(self.metrics)}")
 
     def finish(self) -> Trained:
         """What has come out, after the last epoch."""
@@ -178,7 +177,7 @@ class Training:
             "layers": mechanism(arrays),
         }
         steps = self._step_probe.arrays() if self._step_probe is not None else {}
-        return Trained(self.model, self.metrics, arrays, result, steps, self._landscape, self._graph_probe.frames)
+        return Trained(self.model, self.metrics, arrays, result, steps, self._landscape, self._graph_frames)
 
     def _with_precise_statistics(self) -> dict[str, Any]:
         """Loss and accuracy with precise statistics, and the running ones' distance; None without such statistics."""
@@ -213,7 +212,7 @@ class Training:
             "generator": default_generator.get_state(),
             "steps": self._step_probe.arrays() if self._step_probe is not None else None,
             "landscape": self._landscape,
-            "graph": self._graph_probe.frames,
+            "graph": self._graph_frames,
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
@@ -235,7 +234,8 @@ class Training:
             if self._step_probe is not None:
                 self._step_probe.restore(state["steps"])
             self._landscape = list(state["landscape"])
-            self._graph_probe.frames = list(state["graph"])
+            if self._graph_probe is not None:
+                self._graph_probe.frames = list(state["graph"])
             default_generator.set_state(state["generator"])
         except (KeyError, TypeError, ValueError, TinygradBNError) as error:
             got = f"{type(error).__name__}: {error}"
@@ -262,6 +262,15 @@ class Training:
             # The sum stays on the device: reading it at every step would make a GPU wait.
             total = total + loss.detach()
         return float(total.item()) / len(self._loader)
+
+    @property
+    def _graph_frames(self) -> list[Array]:
+        return [] if self._graph_probe is None else self._graph_probe.frames
+
+    def _look_at_graph(self, moment: str) -> None:
+        """Record the graph if this is one of the moments at which that is asked for."""
+        if self._graph_probe is not None and len(self.metrics) in self._graph_epochs:
+            self._graph_probe.look(moment)
 
     def _first_images(self) -> tuple[Tensor, Tensor]:
         """The first images of the evaluation set, as the network sees them, and their labels."""

@@ -11,18 +11,16 @@ from .heading import heading
 from .labels import SMALL, listed, node_label, times, tooltip
 from .markup import attribute_list, cell, font, quoted, table
 from .operations import COMMUTATIVE
-from .records import ClusterRecord, EdgeRecord, Flow, GraphRecord, NodeRecord, Role
+from .records import ClusterRecord, EdgeRecord, Flow, NodeRecord, Role
 from .scene import Scene
 from .style import FONT
 from .units import shape_text
-from .view import View
 
 
-def graph_attributes(graph: GraphRecord, view: View) -> dict[str, dict[str, str]]:
+def graph_attributes(scene: Scene) -> dict[str, dict[str, str]]:
     """Return the attributes of the whole graph, of nodes and of edges, by "graph", "node" and "edge"."""
-    scene = Scene(graph, view)
-    theme = scene.theme
-    both_ways = any(node.derivative_of is not None for node in graph.nodes)
+    theme, view = scene.theme, scene.view
+    both_ways = any(node.derivative_of is not None for node in scene.graph.nodes)
     return {
         "graph": {
             "bgcolor": theme.paper,
@@ -59,9 +57,9 @@ def graph_attributes(graph: GraphRecord, view: View) -> dict[str, dict[str, str]
     }
 
 
-def body(graph: GraphRecord, view: View) -> list[str]:
+def body(scene: Scene) -> list[str]:
     """Return the lines of the graph's body: clusters with their nodes, then edges."""
-    scene = Scene(graph, view)
+    graph = scene.graph
     beside = {
         first: second
         for first, second in scene.derivatives.items()

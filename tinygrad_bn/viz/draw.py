@@ -16,6 +16,7 @@ from .drawing import Drawing
 from .fold import fold
 from .painting import QUANTITIES
 from .records import GraphRecord
+from .scene import Scene
 from .trace import Input, Model, record_model, record_tensor
 from .view import View
 
@@ -117,14 +118,15 @@ def draw(
         record = _record(tensor_or_model, input, title=name, **settings)
         recordings = {record.title: record}
         graph = fold(record, depth, rolled=roll and not measured)
-    attributes = graph_attributes(graph, view)
+    scene = Scene(graph, view)
+    attributes = graph_attributes(scene)
     drawing = Drawing(
         # Also the default file name, so neither may hold anything that means something to DOT or to a file system.
         name=re.sub(r"\W+", "_", graph.title, flags=re.ASCII),
         graph_attr=attributes["graph"],
         node_attr=attributes["node"],
         edge_attr=attributes["edge"],
-        body=body(graph, view),
+        body=body(scene),
     )
     drawing.record = graph
     drawing.recordings = recordings

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import tinygrad_bn as tg
 from tinygrad_bn import nn
 from tinygrad_bn.errors import DataError
 from tinygrad_bn.lab.config import RunConfig
-from tinygrad_bn.lab.probes.graph import GraphProbe, frames_in
+from tinygrad_bn.lab.probes.graph import GraphProbe
 from tinygrad_bn.lab.runfolder import RunFolder
 from tinygrad_bn.lab.training import train, train_in_folder
 
@@ -28,7 +30,8 @@ def test_a_look_is_a_frame_and_leaves_no_trace() -> None:
     probe.look("epoch 1")
     assert not model.training
     assert all(np.array_equal(value, np.array(model.state_dict()[name])) for name, value in before.items())
-    first, second = frames_in(b"".join(frame.tobytes() for frame in probe.frames))
+    lines = gzip.decompress(b"".join(frame.tobytes() for frame in probe.frames)).splitlines()
+    first, second = map(json.loads, lines)
     assert (first["name"], second["name"]) == ("start", "epoch 1")
     assert first["nodes"] == second["nodes"]
     assert first["nodes"]["#cross_entropy"]["gradient"]["values"]["numbers"] == [1]

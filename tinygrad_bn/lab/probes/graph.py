@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -39,7 +38,7 @@ class GraphProbe:
         images, labels: the batch.
 
     Attributes:
-        frames: one compressed piece for each look; `frames_in` reads them.
+        frames: one compressed line for each look; `RunFolder.graph` reads them.
     """
 
     def __init__(self, model: Module, images: Tensor, labels: Tensor) -> None:
@@ -55,9 +54,3 @@ class GraphProbe:
         line = json.dumps(frame_document(graph, name), separators=(",", ":")) + "\n"
         # Compressed one by one: the file is their concatenation, and the state of a training stays small.
         self.frames.append(np.frombuffer(gzip.compress(line.encode("utf-8"), mtime=0), np.uint8))
-
-
-def frames_in(content: bytes) -> Iterator[dict[str, Any]]:
-    """The frames in a file of compressed pieces, as docs/graph-format.md describes them."""
-    for line in gzip.decompress(content).splitlines():
-        yield json.loads(line)
