@@ -19,8 +19,10 @@ from .backend import (
     Generator,
     available_devices,
     get_device,
+    get_float32_matmul_precision,
     get_num_threads,
     manual_seed,
+    set_float32_matmul_precision,
     set_num_threads,
 )
 from .combining import concatenate, maximum, minimum, stack, where
@@ -61,6 +63,7 @@ __all__ = [
     "full",
     "functional",
     "get_device",
+    "get_float32_matmul_precision",
     "get_num_threads",
     "grad",
     "is_grad_enabled",
@@ -72,6 +75,7 @@ __all__ = [
     "ones_like",
     "rand",
     "randn",
+    "set_float32_matmul_precision",
     "set_num_threads",
     "stack",
     "tensor",

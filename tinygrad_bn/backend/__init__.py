@@ -1,8 +1,10 @@
 """Devices and random numbers: what every higher floor stands on."""
 
+from .capturing import Recording, each_time, fed, recording
 from .device import Device, available_devices, device_of, get_device, register_device, unavailable_reason
 from .forks import renew_in_children
 from .memory import BufferPool
+from .precision import get_float32_matmul_precision, set_float32_matmul_precision
 from .random import Generator, default_generator, manual_seed
 from .threads import get_num_threads, set_num_threads
 
@@ -10,14 +12,20 @@ __all__ = [
     "BufferPool",
     "Device",
     "Generator",
+    "Recording",
     "available_devices",
     "default_generator",
     "device_of",
+    "each_time",
+    "fed",
     "get_device",
+    "get_float32_matmul_precision",
     "get_num_threads",
     "manual_seed",
+    "recording",
     "register_device",
     "renew_in_children",
+    "set_float32_matmul_precision",
     "set_num_threads",
     "unavailable_reason",
 ]

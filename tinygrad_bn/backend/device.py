@@ -57,6 +57,10 @@ class Device:
         result[...] = array
         return result
 
+    def refill(self, array: Any, values: np.ndarray) -> None:
+        """Write a NumPy array's values into an array of this device, of the same shape and dtype."""
+        array[...] = self.from_host(values)
+
     def __repr__(self) -> str:
         return f"Device({self.name!r})"
 

@@ -16,7 +16,7 @@ from .reference import Kernels
 
 __all__ = ["PROVIDERS", "Kernels", "code_folder", "kernels_of", "provider", "served_by", "unusable_reason"]
 
-PROVIDERS = ("reference", "cpu")
+PROVIDERS = ("reference", "cpu", "cuda")
 """The names of the providers; the environment variable TINYGRAD_BN_KERNELS forces one."""
 
 _FORCED_BY = "TINYGRAD_BN_KERNELS"
@@ -36,7 +36,7 @@ def kernels_of(device: Device) -> Kernels:
         if forced:
             device.kernels = provider(forced, device)(device)
         else:
-            name = "reference" if unusable_reason("cpu", device) else "cpu"
+            name = next(name for name in ("cpu", "cuda", "reference") if unusable_reason(name, device) is None)
             device.kernels = provider(name, device)(device)
     kernels: Kernels = device.kernels
     return kernels
@@ -48,8 +48,12 @@ def provider(name: str, device: Device) -> type[Kernels]:
         raise unknown_choice(_FORCED_BY, "the kernel provider", name, PROVIDERS)
     if name == "reference":
         return Kernels
-    if device.name != "cpu":
+    if device.name.partition(":")[0] != name:
         raise DeviceError(explain(_FORCED_BY, "kernels that serve the device", f"{name!r} for {device}"))
+    if name == "cuda":
+        from .cuda import CudaKernels
+
+        return CudaKernels
     if importlib.util.find_spec("numba") is None:
         raise missing_dependency("the kernels 'cpu'", "numba", "fast")
     from .cpu import CpuKernels  # imports Numba, which takes a while
