@@ -18,10 +18,12 @@ from .autograd import enable_grad, grad, is_grad_enabled, no_grad
 from .backend import (
     Generator,
     available_devices,
+    get_default_device,
     get_device,
     get_float32_matmul_precision,
     get_num_threads,
     manual_seed,
+    set_default_device,
     set_float32_matmul_precision,
     set_num_threads,
 )
@@ -62,6 +64,7 @@ __all__ = [
     "from_numpy",
     "full",
     "functional",
+    "get_default_device",
     "get_device",
     "get_float32_matmul_precision",
     "get_num_threads",
@@ -75,6 +78,7 @@ __all__ = [
     "ones_like",
     "rand",
     "randn",
+    "set_default_device",
     "set_float32_matmul_precision",
     "set_num_threads",
     "stack",

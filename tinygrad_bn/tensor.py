@@ -26,8 +26,9 @@ class Tensor(Value):
     Args:
         data: numbers, nested sequences of numbers, an array of a known device, or a Tensor; always copied. Python
             numbers become float32 (bools stay bool); arrays and NumPy scalars keep their dtype.
-        dtype: dtype to convert to: float16, float32, float64, an integer dtype, or bool.
-        device: where it shall live; by default where `data` lives, the CPU for Python data.
+        dtype: dtype to convert to: float16, bfloat16, float32, float64, an integer dtype, or bool.
+        device: where it shall live; by default where a Tensor or a GPU's array lives already, for Python and NumPy data
+            the default device (`set_default_device`).
         requires_grad: whether `backward` shall collect a gradient in `.grad`.
         name: shown in drawings and messages.
 
@@ -57,7 +58,8 @@ class Tensor(Value):
     ) -> None:
         with np.errstate(all="ignore"):  # a value too large for the dtype becomes infinite
             source, array = as_array("tensor", data, None if dtype is None else as_dtype("tensor", dtype))
-        target = source if device is None else get_device(device)
+        placed = isinstance(data, Value) or source.xp is not np
+        target = source if device is None and placed else get_device(device)
         if target is not source:
             array = target.from_host(source.to_host(array))
         self._set(array, target)
@@ -824,7 +826,7 @@ def _operand(value: Any) -> Any:
     if device is not None:
         as_dtype("operand", value.dtype)
         result = Tensor.__new__(Tensor)
-        result._set(value, device)
+        result._set(value if target is device else target.from_host(value), target)
         return result
     return NotImplemented
 

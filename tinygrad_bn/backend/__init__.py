@@ -1,7 +1,16 @@
 """Devices and random numbers: what every higher floor stands on."""
 
 from .capturing import Recording, each_time, fed, recording
-from .device import Device, available_devices, device_of, get_device, register_device, unavailable_reason
+from .device import (
+    Device,
+    available_devices,
+    device_of,
+    get_default_device,
+    get_device,
+    register_device,
+    set_default_device,
+    unavailable_reason,
+)
 from .forks import renew_in_children
 from .memory import BufferPool
 from .precision import get_float32_matmul_precision, set_float32_matmul_precision
@@ -18,6 +27,7 @@ __all__ = [
     "device_of",
     "each_time",
     "fed",
+    "get_default_device",
     "get_device",
     "get_float32_matmul_precision",
     "get_num_threads",
@@ -25,6 +35,7 @@ __all__ = [
     "recording",
     "register_device",
     "renew_in_children",
+    "set_default_device",
     "set_float32_matmul_precision",
     "set_num_threads",
     "unavailable_reason",

@@ -83,7 +83,7 @@ def register_device(device: Device) -> None:
 
 
 def get_device(device: str | Device | None = None) -> Device:
-    """Return the device of that name ("cpu", "cuda", "cuda:1"); None means the CPU.
+    """Return the device of that name ("cpu", "cuda", "cuda:1"); None means the default one, see `set_default_device`.
 
     Raises:
         DeviceError: the name is unknown, or the device cannot be used here; the message says why. There is no
@@ -95,6 +95,8 @@ def get_device(device: str | Device | None = None) -> Device:
         return device
     if not isinstance(device, str):
         raise DeviceError(explain("device", "a name such as 'cpu' or 'cuda:0'", repr(device)))
+_default = "cpu"
+
     if device in _devices:
         return _devices[device]
     index = "0" if device == "cuda" else device.removeprefix("cuda:")
@@ -110,7 +112,7 @@ def get_device(device: str | Device | None = None) -> Device:
 def device_of(array: Any) -> Device | None:
     """Return the device whose arrays are of this class, or None when no device knows the class."""
     if isinstance(array, np.ndarray):
-        return _devices["cpu"]
+        device = _default
     if type(array).__module__.partition(".")[0] == "cupy":
         return get_device(f"cuda:{array.device.id}")
     for device in _devices.values():
@@ -127,6 +129,24 @@ def available_devices() -> list[str]:
 
         names += [f"cuda:{i}" for i in range(cupy.cuda.runtime.getDeviceCount())]
     return list(dict.fromkeys(names))
+
+def get_default_device() -> Device:
+    """Return where tensors live that are made without `device`; see `set_default_device`."""
+    return get_device(_default)
+
+
+def set_default_device(device: str | Device) -> None:
+    """Choose where tensors, the parameters of modules and batches live that are made without `device`; first the CPU.
+
+    It concerns Python and NumPy data, NumPy arrays as operands among them. What is on a device already stays there, and
+    `from_numpy` shares the array's memory, on the CPU.
+
+    Raises:
+        DeviceError: the device cannot be used here; the message says why.
+    """
+    global _default
+    _default = get_device(device).name
+
 
 
 def unavailable_reason(name: str) -> str | None:

@@ -32,7 +32,7 @@ class DataLoader:
         drop_last: leave out the last batch when it is smaller than the others.
         transform: called with each batch as a float32 NumPy array and a generator, and what it returns
             becomes float32; see `RandomCrop`, `RandomHorizontalFlip`, `Normalize` and `Compose`.
-        device: where the tensors are put.
+        device: where the tensors are put; by default the default device.
 
     >>> loader = DataLoader((np.zeros((5, 1, 2, 2)), [0, 1, 0, 1, 0]), batch_size=2)
     >>> [images.shape for images, labels in loader]
@@ -47,7 +47,7 @@ class DataLoader:
         seed: int = 0,
         drop_last: bool = False,
         transform: Transform | None = None,
-        device: str | Device = "cpu",
+        device: str | Device | None = None,
     ) -> None:
         where = "DataLoader"
         self.dataset = _as_dataset(dataset)
