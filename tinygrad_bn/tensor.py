@@ -825,6 +825,7 @@ def _operand(value: Any) -> Any:
     device = device_of(value)
     if device is not None:
         as_dtype("operand", value.dtype)
+        target = get_device() if device.xp is np else device
         result = Tensor.__new__(Tensor)
         result._set(value if target is device else target.from_host(value), target)
         return result

@@ -76,6 +76,8 @@ _host_memory = BufferPool()
 _devices: dict[str, Device] = {"cpu": Device("cpu", np, np.ndarray, _same_array, np.asarray, _host_memory)}
 renew_in_children(_host_memory.restart)
 
+_default = "cpu"
+
 
 def register_device(device: Device) -> None:
     """Make a device known under its name, so that `get_device` and `Tensor.to` find it."""
@@ -90,13 +92,11 @@ def get_device(device: str | Device | None = None) -> Device:
             silent fall-back to another device.
     """
     if device is None:
-        return _devices["cpu"]
+        device = _default
     if isinstance(device, Device):
         return device
     if not isinstance(device, str):
         raise DeviceError(explain("device", "a name such as 'cpu' or 'cuda:0'", repr(device)))
-_default = "cpu"
-
     if device in _devices:
         return _devices[device]
     index = "0" if device == "cuda" else device.removeprefix("cuda:")
@@ -108,27 +108,6 @@ _default = "cpu"
         _devices.setdefault(name, _open_cuda(int(index)))  # another thread may have been first
     return _devices[name]
 
-
-def device_of(array: Any) -> Device | None:
-    """Return the device whose arrays are of this class, or None when no device knows the class."""
-    if isinstance(array, np.ndarray):
-        device = _default
-    if type(array).__module__.partition(".")[0] == "cupy":
-        return get_device(f"cuda:{array.device.id}")
-    for device in _devices.values():
-        if isinstance(array, device.array_type):
-            return device
-    return None
-
-
-def available_devices() -> list[str]:
-    """Return the names of the devices that can be used on this machine, the CPU first."""
-    names = list(_devices)
-    if unavailable_reason("cuda") is None:
-        import cupy
-
-        names += [f"cuda:{i}" for i in range(cupy.cuda.runtime.getDeviceCount())]
-    return list(dict.fromkeys(names))
 
 def get_default_device() -> Device:
     """Return where tensors live that are made without `device`; see `set_default_device`."""
@@ -147,6 +126,27 @@ def set_default_device(device: str | Device) -> None:
     global _default
     _default = get_device(device).name
 
+
+def device_of(array: Any) -> Device | None:
+    """Return the device whose arrays are of this class, or None when no device knows the class."""
+    if isinstance(array, np.ndarray):
+        return _devices["cpu"]
+    if type(array).__module__.partition(".")[0] == "cupy":
+        return get_device(f"cuda:{array.device.id}")
+    for device in _devices.values():
+        if isinstance(array, device.array_type):
+            return device
+    return None
+
+
+def available_devices() -> list[str]:
+    """Return the names of the devices that can be used on this machine, the CPU first."""
+    names = list(_devices)
+    if unavailable_reason("cuda") is None:
+        import cupy
+
+        names += [f"cuda:{i}" for i in range(cupy.cuda.runtime.getDeviceCount())]
+    return list(dict.fromkeys(names))
 
 
 def unavailable_reason(name: str) -> str | None:
