@@ -5,16 +5,10 @@ An override takes the dtypes and shapes that it covers and hands the rest on wit
 
 from __future__ import annotations
 
-from ...backend import Device
-from ..reference import Kernels
-from .compiler import Program
+from .base import CudaBase
 
 
-class CudaKernels(Kernels):
-    """All kernels on one GPU."""
-
-    name = "cuda"
-
-    def __init__(self, device: Device) -> None:
-        super().__init__(device)
-        self.program = Program(device.xp)
+class CudaKernels(
+    CudaBase,
+):
+    """All kernels on one GPU, the hot ones our own."""

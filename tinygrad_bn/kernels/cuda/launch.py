@@ -1,0 +1,64 @@
+"""How the threads of a GPU share an array."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+THREADS = 512
+"""In a block that walks over rows."""
+
+BLOCKS = 264
+"""At most, of a launch that walks over rows: two for each of the 132 multiprocessors of an H100 or H200.
+
+A constant, so that sums are added up in the same order on every card.
+"""
+
+_ROWS_EACH = 4  # at least, for a thread: fewer are not worth another block, whose sums must be added to the others'
+_BYTES = 16  # the widest access to memory of a thread
+
+
+class Tiling(NamedTuple):
+    """How blocks share rows of columns: the grid is (tiles of columns, parts of the rows), the block likewise.
+
+    Attributes:
+        rows: in a part; the last one may have fewer.
+    """
+
+    grid: tuple[int, int]
+    block: tuple[int, int]
+    rows: int
+
+
+def width_of(channels: int, *arrays: Any) -> int:
+    """Return how many neighbours in a row a thread reads at once: 16 bytes where rows and addresses allow it, or one.
+
+    Args:
+        channels: the length of a row.
+        arrays: C-contiguous, of one dtype.
+    """
+    width = _BYTES // int(arrays[0].dtype.itemsize)
+    aligned = channels % width == 0 and all(array.data.ptr % _BYTES == 0 for array in arrays)
+    return width if aligned else 1
+
+
+@lru_cache(maxsize=1024)
+def tiling(rows: int, columns: int) -> Tiling:
+    """Return how blocks share an array, (rows, columns); a column is what a thread reads at once."""
+    across = _threads_across(columns)
+    lanes = THREADS // across
+    tiles = -(-columns // across)
+    parts = max(1, BLOCKS // tiles)
+    each = max(-(-rows // parts), lanes * _ROWS_EACH)
+    each = -(-each // lanes) * lanes
+    return Tiling((tiles, -(-rows // each)), (across, lanes), each)
+
+
+def _threads_across(columns: int) -> int:
+    """Return the width of a block, a power of two up to a warp: the one that leaves the fewest threads without a column.
+
+    From eight threads on, whose 128 bytes are a line of the cache, narrower blocks read memory as well as wide ones.
+    """
+    if columns <= 8:
+        return 1 << (columns - 1).bit_length()
+    return min((32, 16, 8), key=lambda across: -(-columns // across) * across)

@@ -1,0 +1,1 @@
+// Maximum and average pooling of channels-last images, both ways.

@@ -1,0 +1,1 @@
+// Optimisers: one launch changes all parameters.
