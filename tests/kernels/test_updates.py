@@ -7,7 +7,7 @@ import pytest
 from compare import torch
 
 from tinygrad_bn.backend import get_device
-from tinygrad_bn.kernels import kernels_of
+from tinygrad_bn.kernels import AdamSettings, SgdSettings, kernels_of
 
 KERNELS = kernels_of(get_device("cpu"))
 
@@ -28,7 +28,8 @@ def test_sgd(momentum: float, dampening: float, weight_decay: float, nesterov: b
     velocity = np.zeros((3, 2)) if momentum else None
     for number, gradient in enumerate(_gradients(4)):
         before = gradient.copy()
-        KERNELS.sgd(parameter, gradient, velocity, 0.1, momentum, dampening, weight_decay, nesterov, number == 0)
+        settings = SgdSettings(0.1, momentum, dampening, weight_decay, nesterov, number == 0)
+        KERNELS.sgd(parameter, gradient, velocity, settings)
         np.testing.assert_array_equal(gradient, before)
         reference.grad = torch.tensor(gradient)
         optimizer.step()
@@ -45,7 +46,8 @@ def test_adam(weight_decay: float, decoupled: bool) -> None:
     mean, square = np.zeros((3, 2)), np.zeros((3, 2))
     for number, gradient in enumerate(_gradients(5), start=1):
         before = gradient.copy()
-        KERNELS.adam(parameter, gradient, mean, square, number, 0.1, (0.8, 0.95), 1e-6, weight_decay, decoupled)
+        settings = AdamSettings(number, 0.1, (0.8, 0.95), 1e-6, weight_decay, decoupled)
+        KERNELS.adam(parameter, gradient, mean, square, settings)
         np.testing.assert_array_equal(gradient, before)
         reference.grad = torch.tensor(gradient)
         optimizer.step()

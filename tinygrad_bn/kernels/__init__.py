@@ -13,8 +13,20 @@ from pathlib import Path
 from ..backend import Device, get_num_threads
 from ..errors import DeviceError, MissingDependencyError, explain, missing_dependency, unknown_choice
 from .reference import Kernels
+from .settings import AdamSettings, SgdSettings, Skip
 
-__all__ = ["PROVIDERS", "Kernels", "code_folder", "kernels_of", "provider", "served_by", "unusable_reason"]
+__all__ = [
+    "PROVIDERS",
+    "AdamSettings",
+    "Kernels",
+    "SgdSettings",
+    "Skip",
+    "code_folder",
+    "kernels_of",
+    "provider",
+    "served_by",
+    "unusable_reason",
+]
 
 PROVIDERS = ("reference", "cpu", "cuda")
 """The names of the providers; the environment variable TINYGRAD_BN_KERNELS forces one."""
@@ -23,12 +35,16 @@ _FORCED_BY = "TINYGRAD_BN_KERNELS"
 
 
 def kernels_of(device: Device) -> Kernels:
-    """Return the kernels that serve a device: the forced ones, else the fastest that can be used here.
+    """Return the kernels that serve a device, and make it the current one: all computation comes through here.
+
+    They are the forced ones, else the fastest that can be used here.
 
     Raises:
         ArgumentError: TINYGRAD_BN_KERNELS names a provider that does not exist.
         MissingDependencyError, DeviceError: it names one that cannot serve this device, and the message says why.
     """
+    if device.activate is not None:
+        device.activate()
     if device.kernels is None:
         if device.name == "cpu":
             get_num_threads()  # an environment variable that sets it governs BLAS, too, whoever uses that

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
+from ..backend import each_time
 from ..checks import as_number
 from ..creation import zeros_like
 from ..errors import ArgumentError, explain
-from ..kernels import kernels_of
+from ..kernels import AdamSettings, kernels_of
 from ..tensor import Tensor
 from .optimizer import Group, Optimizer, Parameters
+from .skipping import count_step, counted_alike
 
 
 class Adam(Optimizer):
@@ -56,25 +59,34 @@ class Adam(Optimizer):
         )
         group["eps"] = as_number(where, "eps", group["eps"], at_least=0.0)
 
-    def update(self, parameters: list[Tensor], group: Group, states: list[dict[str, Any]]) -> None:
+    def update(self, parameters: list[Tensor], group: Group, states: list[dict[str, Any]], skip: Tensor | None) -> None:
         """Change parameters of one device."""
-        numbers_of_count: dict[int, list[int]] = {}
-        for number, (parameter, state) in enumerate(zip(parameters, states, strict=True)):
+        device = parameters[0].device
+        for parameter, state in zip(parameters, states, strict=True):
             if not state:
                 state.update(step=0, exp_avg=zeros_like(parameter), exp_avg_sq=zeros_like(parameter))
-            state["step"] += 1
-            numbers_of_count.setdefault(state["step"], []).append(number)
-        settings = {name: group[name] for name in ("betas", "eps", "weight_decay")}
-        settings.update(learning_rate=group["lr"], decoupled=self.decoupled)
-        for count, numbers in numbers_of_count.items():
-            kernels_of(parameters[0].device).adam_all(
+        each_time(lambda: _count(states))
+        for numbers in counted_alike(states, [state["step"] for state in states]).values():
+            together = [states[number] for number in numbers]
+            kernels_of(device).adam_all(
                 [parameters[number].data for number in numbers],
                 [parameters[number].grad.data for number in numbers],
-                [states[number]["exp_avg"].data for number in numbers],
-                [states[number]["exp_avg_sq"].data for number in numbers],
-                count,
-                **settings,
+                [state["exp_avg"].data for state in together],
+                [state["exp_avg_sq"].data for state in together],
+                self._settings(group, together[0]),
+                count_step(skip, device, together, self.state, together[0]["step"] - 1),
             )
+
+    def _settings(self, group: Group, state: dict[str, Any]) -> Callable[[], AdamSettings]:
+        """Return what gives the numbers of the step that `state` has come to."""
+        return lambda: AdamSettings(
+            state["step"], group["lr"], group["betas"], group["eps"], group["weight_decay"], self.decoupled
+        )
+
+
+def _count(states: list[dict[str, Any]]) -> None:
+    for state in states:
+        state["step"] += 1
 
 
 class AdamW(Adam):

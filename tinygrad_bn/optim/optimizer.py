@@ -9,8 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..checks import as_index, as_number
+from ..dtypes import is_floating
 from ..errors import ArgumentError, DTypeError, GraphError, StateError, explain
 from ..tensor import Tensor
+from .skipping import without_skipped_steps
 
 Group = dict[str, Any]
 Parameters = Iterable[Tensor] | Iterable[Mapping[str, Any]] | Iterable[tuple[str, Tensor]]
@@ -94,7 +96,7 @@ class Optimizer:
             raise GraphError(
                 explain(self._where, "leaf tensors", f"one computed by {parameter._node!r}", "use detach() first")
             )
-        if parameter.dtype.kind != "f":
+        if not is_floating(parameter.dtype):
             raise DTypeError(explain(self._where, "floating-point parameters", str(parameter.dtype)))
 
     def check_settings(self, group: Group) -> None:
@@ -109,8 +111,21 @@ class Optimizer:
                 if parameter.grad is not None:
                     parameter.grad = None if set_to_none else parameter.grad.detach() * 0.0
 
-    def step(self) -> None:
-        """Change every parameter that has a gradient, in place; those without are left alone."""
+    def step(self, skip: Tensor | None = None) -> None:
+        """Change every parameter that has a gradient, in place; those without are left alone.
+
+        Args:
+            skip: a bool without axes; where it is True the step changes neither parameters nor what is remembered of
+                them, and counts as not taken: Adam's bias correction and `state_dict` go on from the steps that were.
+                Nobody reads it on the host, so a device need not be waited for: this is how loss scaling leaves out
+                steps whose gradients have overflowed. (`state[...]["step"]` counts them; `state_dict` does not.)
+
+        In a captured step everything acts again before each replay: the settings of the groups are read anew, and the
+        steps are counted.
+        """
+        if skip is not None and (not isinstance(skip, Tensor) or skip.dtype != bool or skip.ndim):
+            got = f"{skip.dtype} of shape {skip.shape}" if isinstance(skip, Tensor) else type(skip).__name__
+            raise DTypeError(explain(f"{self._where}.step", "skip: a bool tensor without axes, or None", got))
         # Infinities and NaN are values like any other here, as in every operation.
         with np.errstate(all="ignore"):
             for group in self.param_groups:
@@ -122,7 +137,7 @@ class Optimizer:
                     states = [self._state_of(parameter) for parameter in parameters]
                     for parameter in parameters:
                         parameter.version.count += 1
-                    self.update(parameters, group, states)
+                    self.update(parameters, group, states, skip)
 
     def _state_of(self, parameter: Tensor) -> dict[str, Any]:
         """Return what is remembered of a parameter; its tensors follow the parameter to another device or dtype."""
@@ -133,13 +148,14 @@ class Optimizer:
                 state[name] = buffer.to(parameter.device).astype(parameter.dtype)
         return state
 
-    def update(self, parameters: list[Tensor], group: Group, states: list[dict[str, Any]]) -> None:
+    def update(self, parameters: list[Tensor], group: Group, states: list[dict[str, Any]], skip: Tensor | None) -> None:
         """Change parameters of one device that have gradients.
 
         Args:
             parameters: at least one, all of one group.
             group: its settings.
             states: what is remembered of each parameter; empty before its first step.
+            skip: as in `step`.
         """
         raise DTypeError(explain(type(self).__name__, "a subclass that defines update", "none"))
 
@@ -149,6 +165,7 @@ class Optimizer:
         Parameters are numbered through all groups; the state's tensors are copies, everything else plain Python values.
         """
         positions = {p: i for i, p in enumerate(self._all_parameters())}
+        remembered = without_skipped_steps(self.state, self.counters)
         groups = [
             {name: copy.deepcopy(value) for name, value in group.items() if name != "params"}
             | {"params": [positions[p] for p in group["params"]]}
@@ -156,7 +173,7 @@ class Optimizer:
         ]
         state = {
             positions[parameter]: {name: Tensor(v) if isinstance(v, Tensor) else v for name, v in values.items()}
-            for parameter, values in self.state.items()
+            for parameter, values in remembered.items()
         }
         return {"state": dict(sorted(state.items())), "param_groups": groups}
 

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..backend import each_time
 from ..checks import as_index, as_number
 from ..errors import ArgumentError, DTypeError, StateError, explain
 from .optimizer import Optimizer
@@ -50,8 +51,8 @@ class LRScheduler:
         return [group["lr"] for group in self.optimizer.param_groups]
 
     def step(self) -> None:
-        """Go on to the next step; call it after `optimizer.step()`."""
-        self._go_to(self.last_epoch + 1)
+        """Go on to the next step; call it after `optimizer.step()`. In a captured step, so does each replay."""
+        each_time(lambda: self._go_to(self.last_epoch + 1))
 
     def _go_to(self, step: int) -> None:
         self._set(step)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import chain, repeat
 from typing import Any
 
 from ..checks import as_number
 from ..creation import zeros_like
 from ..errors import ArgumentError, explain
-from ..kernels import kernels_of
+from ..kernels import SgdSettings, kernels_of
 from ..tensor import Tensor
 from .optimizer import Group, Optimizer, Parameters
+from .skipping import count_step, counted_alike
 
 
 class SGD(Optimizer):
@@ -70,26 +73,34 @@ class SGD(Optimizer):
                 )
             )
 
-    def update(self, parameters: list[Tensor], group: Group, states: list[dict[str, Any]]) -> None:
+    def update(self, parameters: list[Tensor], group: Group, states: list[dict[str, Any]], skip: Tensor | None) -> None:
         """Change parameters of one device."""
-        kernels = kernels_of(parameters[0].device)
-        settings = {name: group[name] for name in ("momentum", "dampening", "weight_decay", "nesterov")}
-        settings["learning_rate"] = group["lr"]
-        arrays = [parameter.data for parameter in parameters]
-        gradients = [parameter.grad.data for parameter in parameters]
-        if group["momentum"] == 0:
-            kernels.sgd_all(arrays, gradients, None, **settings, first_step=False)
-            return
-        starting = {number for number, state in enumerate(states) if "momentum_buffer" not in state}
-        for number in starting:
-            states[number]["momentum_buffer"] = zeros_like(parameters[number])
-        for first_step in (True, False):
-            numbers = [number for number in range(len(states)) if (number in starting) == first_step]
-            if numbers:
-                kernels.sgd_all(
-                    [arrays[number] for number in numbers],
-                    [gradients[number] for number in numbers],
-                    [states[number]["momentum_buffer"].data for number in numbers],
-                    **settings,
-                    first_step=first_step,
-                )
+        device = parameters[0].device
+        starting = [group["momentum"] != 0 and "momentum_buffer" not in state for state in states]
+        for (is_first, _), numbers in counted_alike(states, starting).items():
+            together = [states[number] for number in numbers]
+            velocities = None
+            if group["momentum"] != 0:
+                for number in numbers if is_first else ():
+                    states[number]["momentum_buffer"] = zeros_like(parameters[number])
+                velocities = [state["momentum_buffer"].data for state in together]
+            kernels_of(device).sgd_all(
+                [parameters[number].data for number in numbers],
+                [parameters[number].grad.data for number in numbers],
+                velocities,
+                _settings(group, is_first),
+                count_step(skip, device, together, self.state, 0 if is_first else 1),
+            )
+
+
+def _settings(group: Group, first_step: bool) -> Callable[[], SgdSettings]:
+    """Return what gives the numbers of a step, and when called again those of the step after."""
+    is_first = chain((first_step,), repeat(False))
+    return lambda: SgdSettings(
+        group["lr"],
+        group["momentum"],
+        group["dampening"],
+        group["weight_decay"],
+        group["nesterov"],
+        next(is_first),
+    )

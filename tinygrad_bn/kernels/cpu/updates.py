@@ -7,7 +7,7 @@ take a table of arrays instead, and the elements of all of them are cut into pie
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate, chain
 from typing import Any
 
@@ -17,6 +17,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ..reference import Kernels
+from ..settings import AdamSettings, SgdSettings, Skip
 from .compiler import compiled, compiled_part
 from .launch import launch, number_of_parts
 from .layout import FLOATS
@@ -36,30 +37,22 @@ class UpdateOverrides(Kernels):
         parameters: Sequence[Any],
         gradients: Sequence[Any],
         velocities: Sequence[Any] | None,
-        learning_rate: float,
-        momentum: float,
-        dampening: float,
-        weight_decay: float,
-        nesterov: bool,
-        first_step: bool,
+        settings: Callable[[], SgdSettings],
+        skip: Skip | None = None,
     ) -> None:
         columns = (parameters, gradients, *([] if velocities is None else [velocities]))
         if not _covered(columns):
-            super().sgd_all(
-                parameters,
-                gradients,
-                velocities,
-                learning_rate,
-                momentum,
-                dampening,
-                weight_decay,
-                nesterov,
-                first_step,
-            )
+            super().sgd_all(parameters, gradients, velocities, settings, skip)
             return
+        now = settings()
+        if skip is not None and skip.flag:
+            return
+        first_step = now.first_step if skip is None else skip.taken == 1
         how = _PLAIN if velocities is None else _FIRST_STEP if first_step else _MOVING
-        look_ahead = momentum if nesterov and velocities is not None else -1.0
-        numbers = np.array((learning_rate, momentum, 1.0 - dampening, weight_decay, look_ahead), parameters[0].dtype)
+        look_ahead = now.momentum if now.nesterov and velocities is not None else -1.0
+        numbers = np.array(
+            (now.learning_rate, now.momentum, 1.0 - now.dampening, now.weight_decay, look_ahead), parameters[0].dtype
+        )
         _launch_all(_sgd, columns, numbers, how)
 
     def adam_all(
@@ -68,19 +61,18 @@ class UpdateOverrides(Kernels):
         gradients: Sequence[Any],
         means: Sequence[Any],
         squares: Sequence[Any],
-        step_count: int,
-        learning_rate: float,
-        betas: tuple[float, float],
-        eps: float,
-        weight_decay: float,
-        decoupled: bool,
+        settings: Callable[[], AdamSettings],
+        skip: Skip | None = None,
     ) -> None:
         columns = (parameters, gradients, means, squares)
         if not _covered(columns):
-            super().adam_all(
-                parameters, gradients, means, squares, step_count, learning_rate, betas, eps, weight_decay, decoupled
-            )
+            super().adam_all(parameters, gradients, means, squares, settings, skip)
             return
+        step_count, learning_rate, betas, eps, weight_decay, decoupled = settings()
+        if skip is not None:
+            if skip.flag:
+                return
+            step_count = int(skip.taken)
         kept = 1.0 - learning_rate * weight_decay if decoupled else 1.0
         rate = learning_rate / (1.0 - betas[0] ** step_count)
         correction = 1.0 / math.sqrt(1.0 - betas[1] ** step_count)

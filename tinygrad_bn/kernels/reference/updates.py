@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+from ..settings import AdamSettings, SgdSettings, Skip
 
 
 class UpdateKernels:
-    """Each method changes `parameter` and the optimiser's own buffers, and nothing else."""
+    """Each method changes the parameters and the optimiser's own buffers, and nothing else.
+
+    The numbers of a step come from `settings`, which is called once. While a step is captured it is called again before
+    each replay, for that step's numbers (`backend.fed`): what happens must follow from the device's copy of them.
+    """
 
     xp: Any
 
@@ -17,47 +23,42 @@ class UpdateKernels:
         target *= 1.0 - weight
         target += weight * source
 
+    def count_step(self, skip: Skip) -> None:
+        """Count a step as taken unless it is skipped; goes before the update of that step."""
+        taken = skip.taken
+        taken += ~skip.flag
+
     def sgd(
-        self,
-        parameter: Any,
-        gradient: Any,
-        velocity: Any | None,
-        learning_rate: float,
-        momentum: float,
-        dampening: float,
-        weight_decay: float,
-        nesterov: bool,
-        first_step: bool,
+        self, parameter: Any, gradient: Any, velocity: Any | None, settings: SgdSettings, skip: Skip | None = None
     ) -> None:
         """Stochastic gradient descent with momentum (Sutskever et al. 2013), in PyTorch's form."""
+        rate, momentum, dampening, weight_decay, nesterov, first_step = settings
+        before = self._before(skip, parameter, velocity)
         step = gradient + weight_decay * parameter if weight_decay else gradient
         if velocity is not None:
-            if first_step:
+            if skip is not None:
+                velocity[...] = self.xp.where(skip.taken == 1, step, momentum * velocity + (1.0 - dampening) * step)
+            elif first_step:
                 velocity[...] = step
             else:
                 velocity *= momentum
                 velocity += (1.0 - dampening) * step
             step = step + momentum * velocity if nesterov else velocity
-        parameter -= learning_rate * step
+        parameter -= rate * step
+        self._restore(before)
 
     def sgd_all(
         self,
         parameters: Sequence[Any],
         gradients: Sequence[Any],
         velocities: Sequence[Any] | None,
-        learning_rate: float,
-        momentum: float,
-        dampening: float,
-        weight_decay: float,
-        nesterov: bool,
-        first_step: bool,
+        settings: Callable[[], SgdSettings],
+        skip: Skip | None = None,
     ) -> None:
         """`sgd` for each parameter of a list with at least one."""
+        now = settings()
         for i, (parameter, gradient) in enumerate(zip(parameters, gradients, strict=True)):
-            velocity = None if velocities is None else velocities[i]
-            self.sgd(
-                parameter, gradient, velocity, learning_rate, momentum, dampening, weight_decay, nesterov, first_step
-            )
+            self.sgd(parameter, gradient, None if velocities is None else velocities[i], now, skip)
 
     def adam(
         self,
@@ -65,14 +66,19 @@ class UpdateKernels:
         gradient: Any,
         mean: Any,
         square: Any,
-        step_count: int,
-        learning_rate: float,
-        betas: tuple[float, float],
-        eps: float,
-        weight_decay: float,
-        decoupled: bool,
+        settings: AdamSettings,
+        skip: Skip | None = None,
     ) -> None:
         """Adam (Kingma & Ba 2015); `decoupled` weight decay makes it AdamW (Loshchilov & Hutter 2019)."""
+        step_count, learning_rate, betas, eps, weight_decay, decoupled = settings
+        before = self._before(skip, parameter, mean, square)
+        if skip is None:
+            correction: Any = 1.0 / math.sqrt(1.0 - betas[1] ** step_count)
+            rate: Any = learning_rate / (1.0 - betas[0] ** step_count)
+        else:
+            taken = skip.taken.astype("float64")
+            correction = ((1.0 - betas[1] ** taken) ** -0.5).astype(parameter.dtype)
+            rate = (learning_rate / (1.0 - betas[0] ** taken)).astype(parameter.dtype)
         if weight_decay and decoupled:
             parameter *= 1.0 - learning_rate * weight_decay
         elif weight_decay:
@@ -82,9 +88,10 @@ class UpdateKernels:
         square *= betas[1]
         square += (1.0 - betas[1]) * (gradient * gradient)
         denominator = self.xp.sqrt(square)
-        denominator *= 1.0 / math.sqrt(1.0 - betas[1] ** step_count)
+        denominator *= correction
         denominator += eps
-        parameter -= (learning_rate / (1.0 - betas[0] ** step_count)) * (mean / denominator)
+        parameter -= rate * (mean / denominator)
+        self._restore(before)
 
     def adam_all(
         self,
@@ -92,13 +99,18 @@ class UpdateKernels:
         gradients: Sequence[Any],
         means: Sequence[Any],
         squares: Sequence[Any],
-        step_count: int,
-        learning_rate: float,
-        betas: tuple[float, float],
-        eps: float,
-        weight_decay: float,
-        decoupled: bool,
+        settings: Callable[[], AdamSettings],
+        skip: Skip | None = None,
     ) -> None:
         """`adam` for each parameter of a list with at least one."""
+        now = settings()
         for arrays in zip(parameters, gradients, means, squares, strict=True):
-            self.adam(*arrays, step_count, learning_rate, betas, eps, weight_decay, decoupled)
+            self.adam(*arrays, now, skip)
+
+    def _before(self, skip: Skip | None, *arrays: Any) -> list[tuple[Any, Any, Any]]:
+        """Return (flag, array, a copy of it) for what a step changes, if it may be skipped."""
+        return [] if skip is None else [(skip.flag, array, array.copy()) for array in arrays if array is not None]
+
+    def _restore(self, before: list[tuple[Any, Any, Any]]) -> None:
+        for flag, array, values in before:
+            array[...] = self.xp.where(flag, values, array)
