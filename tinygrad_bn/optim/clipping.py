@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+import numpy as np
+
 from ..checks import as_number
+from ..combining import stack
 from ..errors import DTypeError, GraphError, explain
 from ..tensor import Tensor
 
@@ -15,19 +18,20 @@ def clip_grad_norm_(
     max_norm: float,
     norm_type: float = 2.0,
     error_if_nonfinite: bool = False,
-) -> float:
+) -> Tensor:
     """Scale all gradients down together so that their common norm is at most `max_norm`.
 
-    As `torch.nn.utils.clip_grad_norm_`: the factor is min(1, max_norm / (norm + 1e-6)).
+    As `torch.nn.utils.clip_grad_norm_`: the factor is min(1, max_norm / (norm + 1e-6)). It stays on the device: a GPU
+    need not be waited for, and a captured step can contain it.
 
     Args:
         parameters: each counts once; those without a gradient are left out.
         max_norm: > 0.
         norm_type: p of the p-norm over all elements, > 0; `math.inf` for the largest magnitude.
-        error_if_nonfinite: raise if the norm is infinite or NaN, before anything is changed.
+        error_if_nonfinite: raise if the norm is infinite or NaN, before anything is changed; this reads the norm.
 
     Returns:
-        The norm before clipping.
+        The norm before clipping, float64 without axes.
 
     Raises:
         GraphError: the norm is not finite and `error_if_nonfinite` is set.
@@ -36,20 +40,15 @@ def clip_grad_norm_(
     if norm_type != math.inf:
         norm_type = as_number("clip_grad_norm_", "norm_type", norm_type, above=0.0)
     gradients = _gradients("clip_grad_norm_", parameters)
-    norms = [_norm(gradient, norm_type) for gradient in gradients]
-    if norm_type == math.inf:
-        total = max(norms, default=0.0)
-        total = math.nan if any(math.isnan(norm) for norm in norms) else total
-    else:
-        total = sum(norm**norm_type for norm in norms) ** (1.0 / norm_type)
-    if error_if_nonfinite and not math.isfinite(total):
+    total = _norm(gradients, norm_type)
+    if error_if_nonfinite and not math.isfinite(total.item()):
         raise GraphError(
-            explain("clip_grad_norm_", "gradients with a finite norm", str(total), "lower the learning rate")
+            explain("clip_grad_norm_", "gradients with a finite norm", str(total.item()), "lower the learning rate")
         )
-    factor = max_norm / (total + 1e-6)
-    if not factor >= 1.0:
-        for gradient in gradients:
-            gradient.data = (gradient.detach() * factor).data  # a new array: two parameters may share one
+    factor = (max_norm / (total + 1e-6)).clip(None, 1.0)
+    for gradient in gradients:
+        scaled = gradient.detach() * factor.to(gradient.device).astype(gradient.dtype)
+        gradient.data = scaled.data  # a new array: two parameters may share one
     return total
 
 
@@ -71,9 +70,11 @@ def _gradients(where: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor
     return [parameter.grad for parameter in once.values() if parameter.grad is not None]
 
 
-def _norm(gradient: Tensor, p: float) -> float:
-    """Return the p-norm of the elements, summed in float64 so that many small squares are not lost."""
-    magnitudes = abs(gradient.data).astype("float64")
-    if p == math.inf:
-        return float(magnitudes.max()) if magnitudes.size else 0.0
-    return float((magnitudes**p).sum() ** (1.0 / p))
+def _norm(gradients: list[Tensor], p: float) -> Tensor:
+    """Return the p-norm of all elements, summed in float64 so that many small squares are not lost."""
+    magnitudes = [abs(gradient.detach()).astype("float64") for gradient in gradients if gradient.size]
+    if not magnitudes:
+        return Tensor(np.zeros(()), device=gradients[0].device if gradients else None)
+    parts = [m.max() if p == math.inf else (m**p).sum() for m in magnitudes]
+    together = stack([part.to(parts[0].device) for part in parts])
+    return together.max() if p == math.inf else together.sum() ** (1.0 / p)
