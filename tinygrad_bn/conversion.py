@@ -31,12 +31,15 @@ def as_dtype(where: str, dtype: Any) -> np.dtype[Any]:
 def as_array(where: str, data: Any, dtype: np.dtype[Any] | None) -> tuple[Device, Any]:
     """Return a fresh array with the data, and its device."""
     if isinstance(data, Value):
+        data.device.use()
         return data.device, data.data.astype(dtype or data.data.dtype, copy=True)
     device = device_of(data)
     if device is not None or isinstance(data, np.generic):
         array = np.asarray(data) if device is None or isinstance(data, np.ndarray) else data  # no subclass
         own = as_dtype(where, array.dtype)
-        return device or get_device("cpu"), array.astype(dtype or own, copy=True)
+        device = device or get_device("cpu")
+        device.use()
+        return device, array.astype(dtype or own, copy=True)
     if isinstance(data, Sequence) and any(isinstance(part, Value) for part in data):
         raise DTypeError(explain(where, "numbers", "a sequence of tensors", "use tg.stack to join tensors"))
     try:

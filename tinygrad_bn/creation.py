@@ -110,7 +110,7 @@ def _filled(
     target = get_device(device)
     try:
         with np.errstate(all="ignore"):
-            array = target.xp.full(lengths, number, dtype=wanted)
+            array = target.use().full(lengths, number, dtype=wanted)
     except (ValueError, OverflowError) as error:
         raise ArgumentError(explain(where, f"a value that fits into {wanted}", f"{value!r} ({error})")) from error
     return from_array(array).requires_grad_(requires_grad)

@@ -31,6 +31,7 @@ def _plain_part(part: Any, device: Device) -> Any:
     if isinstance(part, Value):
         if part.device is not device:
             raise DeviceError(explain("indexing", f"an index on {device}", str(part.device), "move it with .to()"))
+        device.use()
         array = part.data.copy()
     elif isinstance(part, list | tuple | np.ndarray):
         try:

@@ -61,7 +61,7 @@ class Tensor(Value):
         placed = isinstance(data, Value) or source.xp is not np
         target = source if device is None and placed else get_device(device)
         if target is not source:
-            array = target.from_host(source.to_host(array))
+            array = target.fetch(array, source)
         self._set(array, target)
         self.name = name
         if requires_grad:
@@ -794,7 +794,8 @@ class Tensor(Value):
         with np.errstate(all="ignore"):  # a value too large for the dtype becomes infinite
             source, array = as_array(where, values, self.dtype)
             if source is not self.device:
-                array = self.device.from_host(source.to_host(array))
+                array = self.device.fetch(array, source)
+            self.device.use()
             try:
                 self.data[plain] = array
             except (IndexError, ValueError, TypeError) as error:

@@ -60,6 +60,7 @@ def apply(op: Op, *inputs: Any) -> Any:
                     "move one with .to(...)",
                 )
             )
+    kernels = kernels_of(device)
     arrays = [value.data if isinstance(value, Value) else value for value in inputs]
     if op.broadcasts:
         arrays = _promoted(arrays, op.floating)
@@ -69,7 +70,7 @@ def apply(op: Op, *inputs: Any) -> Any:
     # Infinities and NaN are values like any other here, as in every tensor library.
     with np.errstate(all="ignore"):
         try:
-            array = op.forward(kernels_of(device), *arrays)
+            array = op.forward(kernels, *arrays)
         except (ValueError, TypeError, OverflowError) as error:
             foreign = op.broadcasts or isinstance(error, OverflowError)
             if isinstance(error, TinygradBNError) or not foreign:

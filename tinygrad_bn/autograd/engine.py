@@ -133,7 +133,7 @@ def _starting_gradient(where: str, output: Any, gradient: Any) -> Any:
                     "pass a gradient, or reduce with sum() or mean()",
                 )
             )
-        return output.wrap(output.device.xp.ones(output.shape, dtype=output.dtype))
+        return output.wrap(output.device.use().ones(output.shape, dtype=output.dtype))
     if not isinstance(gradient, Value):
         gradient = output.wrap(_as_array(where, gradient, output))
     if gradient.device is not output.device:
@@ -149,6 +149,7 @@ def _starting_gradient(where: str, output: Any, gradient: Any) -> Any:
 
 def _as_array(where: str, values: Any, like: Any) -> Any:
     """Return numbers, or an array, as an array of a tensor's device and dtype."""
+    like.device.use()
     if not isinstance(values, like.device.array_type):
         try:
             values = np.asarray(values)

@@ -1,7 +1,7 @@
 """A device is an array module plus the way in and out of it.
 
 The reference kernels are written against the array module `xp`, so a new device is a new `Device` object and
-nothing else. CuPy is imported only when a CUDA device is asked for, and the reason is kept when it cannot be used.
+nothing else. `cuda.py` opens those of GPUs, when one is first asked for.
 """
 
 from __future__ import annotations
@@ -25,10 +25,12 @@ class Device:
         array_type: the class of the module's arrays.
         to_host: turns one of the module's arrays into a NumPy array.
         from_host: turns a NumPy array into one of the module's arrays.
-        memory: the BufferPool from which kernels take outputs and workspaces; None leaves that to the module.
+        memory: where kernels take outputs and workspaces, a `BufferPool` or its like; None leaves that to the module.
+        activate: makes the device the one that its module computes and allocates on; None where there is only one.
+        from_peer: returns an array of another device of the same module as one of this device, without the host.
     """
 
-    __slots__ = ("array_type", "from_host", "kernels", "memory", "name", "to_host", "xp")
+    __slots__ = ("activate", "array_type", "from_host", "from_peer", "kernels", "memory", "name", "to_host", "xp")
 
     def __init__(
         self,
@@ -38,6 +40,8 @@ class Device:
         to_host: Callable[[Any], np.ndarray],
         from_host: Callable[[np.ndarray], Any],
         memory: Any = None,
+        activate: Callable[[], None] | None = None,
+        from_peer: Callable[[Any], Any] | None = None,
     ) -> None:
         self.name = name
         self.xp = xp
@@ -45,10 +49,19 @@ class Device:
         self.to_host = to_host
         self.from_host = from_host
         self.memory = memory
+        self.activate = activate
+        self.from_peer = from_peer
         self.kernels: Any = None  # chosen by the kernels floor on first use
+
+    def use(self) -> Any:
+        """Make this the device on which its array module computes and allocates, and return the module."""
+        if self.activate is not None:
+            self.activate()
+        return self.xp
 
     def copy(self, array: Any) -> Any:
         """Return a copy of an array of this device with its axes in the same order in memory, from the pool if any."""
+        self.use()
         if self.memory is None:
             return self.xp.array(array)
         outer_first = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
@@ -56,6 +69,12 @@ class Device:
         result = memory.transpose(sorted(range(array.ndim), key=outer_first.__getitem__))
         result[...] = array
         return result
+
+    def fetch(self, array: Any, source: Device) -> Any:
+        """Return a copy of another device's array on this device; between GPUs it does not pass through the host."""
+        if self.from_peer is not None and source.array_type is self.array_type:
+            return self.from_peer(array)
+        return self.from_host(source.to_host(array))
 
     def refill(self, array: Any, values: np.ndarray) -> None:
         """Write a NumPy array's values into an array of this device, of the same shape and dtype."""
@@ -105,7 +124,9 @@ def get_device(device: str | Device | None = None) -> Device:
         raise DeviceError(explain("device", f"one of {known}, cuda, cuda:N", repr(device)))
     name = f"cuda:{int(index)}"
     if name not in _devices:
-        _devices.setdefault(name, _open_cuda(int(index)))  # another thread may have been first
+        from .cuda import open_device
+
+        _devices.setdefault(name, open_device(int(index)))  # another thread may have been first
     return _devices[name]
 
 
@@ -141,11 +162,11 @@ def device_of(array: Any) -> Device | None:
 
 def available_devices() -> list[str]:
     """Return the names of the devices that can be used on this machine, the CPU first."""
+    from .cuda import device_count
+
     names = list(_devices)
     if unavailable_reason("cuda") is None:
-        import cupy
-
-        names += [f"cuda:{i}" for i in range(cupy.cuda.runtime.getDeviceCount())]
+        names += [f"cuda:{i}" for i in range(device_count())]
     return list(dict.fromkeys(names))
 
 
@@ -156,29 +177,3 @@ def unavailable_reason(name: str) -> str | None:
     except DeviceError as error:
         return str(error)
     return None
-
-
-def _open_cuda(index: int) -> Device:
-    where = f"device 'cuda:{index}'"
-    try:
-        import cupy
-    except ImportError as error:
-        raise DeviceError(
-            explain(
-                where,
-                "the package CuPy",
-                f"{type(error).__name__}: {error}",
-                "install the extra for your CUDA version: pip install 'tinygrad_bn[cuda12]' or 'tinygrad_bn[cuda13]'",
-            )
-        ) from error
-    if not cupy.cuda.is_available():
-        raise DeviceError(explain(where, "an NVIDIA GPU and its driver", "none that CuPy can use", "use --device cpu"))
-    count = cupy.cuda.runtime.getDeviceCount()
-    if index >= count:
-        raise DeviceError(explain(where, f"an index below {count}, the number of GPUs", str(index)))
-
-    def from_host(array: np.ndarray) -> Any:
-        with cupy.cuda.Device(index):
-            return cupy.asarray(array)
-
-    return Device(f"cuda:{index}", cupy, cupy.ndarray, cupy.asnumpy, from_host)

@@ -231,7 +231,7 @@ class Activation(ops.Traits):
 
 def _prelu_default(input: Tensor) -> Tensor:
     """PReLU with the slope 0.25 that `nn.PReLU` starts from."""
-    return prelu(input, input.wrap(input.device.xp.full((1,), 0.25, dtype=input.dtype)))
+    return prelu(input, input.wrap(input.device.use().full((1,), 0.25, dtype=input.dtype)))
 
 
 _FUNCTIONS: tuple[Callable[..., Tensor], ...] = (

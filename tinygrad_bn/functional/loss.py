@@ -158,7 +158,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
             raise ArgumentError(explain("one_hot", "num_classes for an empty tensor", "-1"))
         classes = int(tensor.max().item()) + 1
     check_classes("one_hot", tensor, classes, None)
-    return (tensor.unsqueeze(-1) == tensor.wrap(tensor.device.xp.arange(classes))).astype("int64")
+    return (tensor.unsqueeze(-1) == tensor.wrap(tensor.device.use().arange(classes))).astype("int64")
 
 
 def check_classes(where: str, target: Tensor, classes: int, ignore_index: int | None) -> None:

@@ -120,7 +120,7 @@ class ToDevice(_Rearrangement):
         self.output_device = target
 
     def forward(self, kernels: Any, x: Any) -> Any:
-        return self.output_device.from_host(self.source.to_host(x))
+        return self.output_device.fetch(x, self.source)
 
     def backward(self, grad: Any, inputs: Sequence[Any], output: Any) -> Sequence[Any]:
         return (grad.to(self.source),)

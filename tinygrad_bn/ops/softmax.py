@@ -116,7 +116,7 @@ class ClassCrossEntropy(FusedOp):
         return kernels.class_cross_entropy_grad(grad, *inputs, self.ignore_index, self.reduction), None
 
     def expand(self, x: Any, target: Any) -> Any:
-        classes = x.wrap(x.device.xp.arange(x.shape[1]).reshape((1, -1) + (1,) * (x.ndim - 2)))
+        classes = x.wrap(x.device.use().arange(x.shape[1]).reshape((1, -1) + (1,) * (x.ndim - 2)))
         counted = target != self.ignore_index
         chosen = (classes == target.unsqueeze(1)) & counted.unsqueeze(1)
         losses = CrossEntropy().expand(x, chosen.astype(x.dtype))

@@ -254,7 +254,7 @@ class _Builder:
             return None
         value = None if self.observer is None else self.observer.value_of(edge)
         if value is None:
-            value = node.device.xp.zeros(edge.shape, dtype=edge.dtype)
+            value = node.device.use().zeros(edge.shape, dtype=edge.dtype)
         return _StandIn(value, device=node.device, requires_grad=bool(node.op.needs) and node.op.needs[position])
 
 
