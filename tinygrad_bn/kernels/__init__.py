@@ -45,8 +45,6 @@ def kernels_of(device: Device) -> Kernels:
     """
     if device.activate is not None:
         device.activate()
-    if device.activate is not None:
-        device.activate()
     if device.kernels is None:
         if device.name == "cpu":
             get_num_threads()  # an environment variable that sets it governs BLAS, too, whoever uses that
