@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from types import ModuleType
 
 # Set before NumPy, PyTorch or Matplotlib is loaded: results repeat, workers share the cores, no window opens.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -13,6 +14,7 @@ os.environ["MPLBACKEND"] = "Agg"
 
 import hypothesis
 import pytest
+import stand_in
 
 from tinygrad_bn.backend import manual_seed, unavailable_reason
 
@@ -26,10 +28,28 @@ def _seeded() -> None:
     manual_seed(0)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--emulated-gpu",
+        action="store_true",
+        default=os.environ.get("TINYGRAD_BN_TEST_GPU") == "emulated",
+        help="run the tests of GPUs on one that is emulated on the CPU (also: TINYGRAD_BN_TEST_GPU=emulated)",
+    )
+
+
+@pytest.fixture
+def emulated_gpu() -> Iterator[ModuleType]:
+    """A GPU that is emulated on the CPU, as "cuda" and "cuda:0"; the value is the module that stands in for CuPy."""
+    with stand_in.emulated_gpu() as cupy:
+        yield cupy
+
+
 @pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 def device(request: pytest.FixtureRequest) -> str:
     """The name of each device in turn; where one cannot be used, the test is skipped with the reason."""
     name: str = request.param
+    if name == "cuda" and request.config.getoption("--emulated-gpu"):
+        request.getfixturevalue("emulated_gpu")
     reason = unavailable_reason(name)
     if reason:
         pytest.skip(reason)

@@ -1,0 +1,142 @@
+"""A module that stands in for CuPy on a machine without a GPU, so that the real code for GPUs runs there.
+
+Arrays are computed by NumPy, kernels are compiled for the CPU. Nothing is said about speed, and nothing about what a
+GPU does at the same time.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from tinygrad_bn.backend import device as devices
+
+from . import gpu_kernels, gpu_memory, gpu_streams
+from .array import Function, function_named
+from .gpu_array import ndarray
+from .gpu_memory import MemoryPool, check_all
+from .gpu_state import CUDARuntimeError, state
+
+
+def _asnumpy(a: Any, stream: Any = None, order: str = "C", out: Any = None, *, blocking: bool = True) -> np.ndarray:
+    if isinstance(a, ndarray):
+        return a.get(stream, order, out, blocking)
+    return np.asarray(a, order=order)  # type: ignore[call-overload,no-any-return]
+
+
+def _from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> ndarray:
+    if not isinstance(x, ndarray):
+        raise NotImplementedError("the stand-in takes arrays of emulated GPUs only")
+    return ndarray(x._host, x._memory)
+
+
+def _module(name: str, **contents: Any) -> types.ModuleType:
+    module = types.ModuleType(name)
+    vars(module).update(contents)
+    return module
+
+
+def _runtime() -> types.ModuleType:
+    def get_device_properties(index: int) -> dict[str, Any]:
+        return {"name": b"emulated GPU", "major": 9, "minor": 0, "multiProcessorCount": 4, "totalGlobalMem": 1 << 34}
+
+    return _module(
+        "cupy.cuda.runtime",
+        CUDARuntimeError=CUDARuntimeError,
+        getDevice=lambda: state.thread.device,
+        getDeviceCount=lambda: state.count,
+        getDeviceProperties=get_device_properties,
+        setDevice=lambda index: gpu_streams.Device(index).use(),
+        deviceSynchronize=state.refuse_capture,
+        driverGetVersion=lambda: 13000,
+        runtimeGetVersion=lambda: 13000,
+        memGetInfo=lambda: (1 << 33, 1 << 34),
+        streamCaptureModeGlobal=0,
+        streamCaptureModeThreadLocal=1,
+        streamCaptureModeRelaxed=2,
+    )
+
+
+def _cupy() -> types.ModuleType:
+    """Return a new module; its memory pool is its own."""
+    pool = MemoryPool()
+    state.default_allocator = pool.malloc
+    runtime = _runtime()
+    memory = _module(
+        "cupy.cuda.memory", OutOfMemoryError=gpu_memory.OutOfMemoryError, MemoryPointer=gpu_memory.MemoryPointer
+    )
+    stream = _module("cupy.cuda.stream", get_current_stream=gpu_streams.get_current_stream)
+    cuda = _module(
+        "cupy.cuda",
+        runtime=runtime,
+        nvrtc=_module(
+            "cupy.cuda.nvrtc", getVersion=lambda: (13, 0), getSupportedArchs=lambda: [75, 80, 86, 89, 90, 100]
+        ),
+        memory=memory,
+        stream=stream,
+        is_available=lambda: state.count > 0,
+        Device=gpu_streams.Device,
+        Stream=gpu_streams.Stream,
+        Event=gpu_streams.Event,
+        Graph=gpu_streams.Graph,
+        MemoryPool=MemoryPool,
+        MemoryPointer=gpu_memory.MemoryPointer,
+        alloc=lambda size: (state.thread.allocator or state.default_allocator)(size),  # type: ignore[misc]
+        alloc_pinned_memory=gpu_memory.PinnedMemoryPointer,
+        get_allocator=lambda: state.thread.allocator or state.default_allocator,
+        get_current_stream=gpu_streams.get_current_stream,
+        get_elapsed_time=gpu_streams.get_elapsed_time,
+        set_allocator=lambda allocator=None: setattr(state, "default_allocator", allocator),
+        using_allocator=gpu_memory.using_allocator,
+    )
+    stride_tricks = _module("cupy.lib.stride_tricks", as_strided=Function(ndarray, np.lib.stride_tricks.as_strided))
+    cupy = _module(
+        "cupy",
+        __version__="14.2.0",
+        RawModule=gpu_kernels.RawModule,
+        asnumpy=_asnumpy,
+        cuda=cuda,
+        from_dlpack=_from_dlpack,
+        get_default_memory_pool=lambda: pool,
+        lib=_module("cupy.lib", stride_tricks=stride_tricks),
+        ndarray=ndarray,
+        __getattr__=lambda name: function_named(ndarray, name),
+        __path__=[],
+    )
+    return cupy
+
+
+@contextmanager
+def emulated_gpu(count: int = 1) -> Iterator[types.ModuleType]:
+    """Give this process emulated GPUs through a stand-in for CuPy, and take them away again.
+
+    Raises:
+        RuntimeError: in the end, if a kernel has written beside an array.
+    """
+    before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "cupy"}
+    opened = {name: device for name, device in devices._devices.items() if name.startswith("cuda:")}
+    for name in before:
+        del sys.modules[name]
+    for name in opened:
+        del devices._devices[name]
+    state.reset()
+    state.count = count
+    cupy = _cupy()
+    for module in (cupy, cupy.cuda, cupy.cuda.runtime, cupy.cuda.memory, cupy.cuda.stream, cupy.lib):
+        sys.modules[module.__name__] = module
+    try:
+        yield cupy
+        check_all()
+    finally:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "cupy"]:
+            del sys.modules[name]
+        sys.modules.update(before)
+        for name in [name for name in devices._devices if name.startswith("cuda:")]:
+            del devices._devices[name]
+        devices._devices.update(opened)
+        state.reset()

@@ -1,0 +1,188 @@
+"""The memory of an emulated GPU: fresh and freed memory is full of NaN, and beside every array lies a guarded zone.
+
+A pool lends freed memory again, as CuPy's does: per stream, and without asking whether a recorded graph still uses it.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from .gpu_state import state
+
+ALIGNMENT = 512
+MARGIN = 512
+POISON = 0xFF  # as bytes of a float16, bfloat16, float32 or float64: NaN
+GUARD = 0xA5
+
+
+class Block:
+    """Memory from the emulated driver, with a margin on both sides."""
+
+    def __init__(self, capacity: int, device: int) -> None:
+        self.bytes = np.full(capacity + 2 * MARGIN + ALIGNMENT, GUARD, np.uint8)
+        self.begin = MARGIN + -(self.bytes.ctypes.data + MARGIN) % ALIGNMENT
+        self.capacity = capacity
+        self.device = device
+        self.end = self.begin
+
+    def lend(self, size: int) -> None:
+        self.end = self.begin + size
+        self.bytes[: self.begin] = GUARD
+        self.bytes[self.begin : self.end] = POISON
+        self.bytes[self.end :] = GUARD
+
+    def check(self) -> None:
+        """Fail if anybody has written beside what is lent."""
+        before, behind = self.bytes[: self.begin], self.bytes[self.end :]
+        if (before != GUARD).any() or (behind != GUARD).any():
+            changed = np.flatnonzero(self.bytes != GUARD)
+            outside = changed[(changed < self.begin) | (changed >= self.end)]
+            self.lend(self.end - self.begin)
+            raise RuntimeError(
+                f"an illegal memory address was used: written beside an array of {self.end - self.begin} bytes, "
+                f"from {outside[0] - self.begin} to {outside[-1] - self.begin} bytes behind its beginning"
+            )
+
+
+class Memory:
+    """Lent memory; it goes back to the pool when nobody refers to it any more."""
+
+    def __init__(self, block: Block, size: int, pool: MemoryPool | None, stream: int) -> None:
+        block.lend(size)
+        self.block = block
+        self.size = size
+        self.device_id = block.device
+        self.ptr = block.bytes.ctypes.data + block.begin
+        _alive.add(self)
+        if pool is not None:
+            weakref.finalize(self, pool._take_back, block, stream).atexit = False
+
+    @property
+    def device(self) -> Any:
+        from .gpu_streams import Device
+
+        return Device(self.device_id)
+
+
+_alive: weakref.WeakSet[Memory] = weakref.WeakSet()
+
+
+def check_all() -> None:
+    """Fail if anybody has written beside an array that is alive."""
+    for memory in list(_alive):
+        memory.block.check()
+
+
+class MemoryPointer:
+    """A place in lent memory, as `array.data`."""
+
+    def __init__(self, mem: Memory, offset: int) -> None:
+        self.mem = mem
+        self.ptr = mem.ptr + offset
+        self.device_id = mem.device_id
+        self.device = mem.device
+
+    def __int__(self) -> int:
+        return self.ptr
+
+
+class MemoryPool:
+    """Memory that is lent again after it was freed, on the stream for which it was lent first."""
+
+    def __init__(self, allocator: Any = None) -> None:
+        self._free: dict[tuple[int, int, int], list[Block]] = defaultdict(list)
+        self._used = 0
+        self._limit = 0
+
+    def malloc(self, size: int) -> MemoryPointer:
+        stream = state.stream()
+        capacity = max(-(-size // ALIGNMENT), 1) * ALIGNMENT
+        key = (state.thread.device, 0 if stream is None else stream.ptr, capacity)
+        free = self._free[key]
+        if self._limit and not free and self.total_bytes() + capacity > self._limit:
+            raise OutOfMemoryError(capacity, self.total_bytes(), self._limit)
+        block = free.pop() if free else Block(capacity, key[0])
+        self._used += capacity
+        return MemoryPointer(Memory(block, size, self, key[1]), 0)
+
+    def _take_back(self, block: Block, stream: int) -> None:
+        block.bytes[block.begin : block.end] = POISON
+        self._used -= block.capacity
+        self._free[block.device, stream, block.capacity].append(block)
+
+    def free_all_blocks(self, stream: Any = None) -> None:
+        self._free.clear()
+
+    def n_free_blocks(self) -> int:
+        return sum(map(len, self._free.values()))
+
+    def used_bytes(self) -> int:
+        return self._used
+
+    def free_bytes(self) -> int:
+        return sum(block.capacity for blocks in self._free.values() for block in blocks)
+
+    def total_bytes(self) -> int:
+        return self._used + self.free_bytes()
+
+    def set_limit(self, size: int | None = None, fraction: float | None = None) -> None:
+        self._limit = size or 0
+
+    def get_limit(self) -> int:
+        return self._limit
+
+
+class OutOfMemoryError(MemoryError):
+    """Out of memory error."""
+
+    def __init__(self, size: int, total: int, limit: int = 0) -> None:
+        super().__init__(
+            f"Out of memory allocating {size:,} bytes (allocated so far: {total:,} bytes, "
+            f"limit set to: {limit:,} bytes)."
+        )
+
+
+def allocated(size: int) -> Memory:
+    """Return memory from whoever allocates in this thread."""
+    allocator = state.thread.allocator or state.default_allocator
+    assert allocator is not None
+    return allocator(size).mem
+
+
+@contextmanager
+def using_allocator(allocator: Any = None) -> Iterator[None]:
+    """Take memory from elsewhere for a while, in this thread."""
+    before, state.thread.allocator = state.thread.allocator, allocator
+    try:
+        yield
+    finally:
+        state.thread.allocator = before
+
+
+class PinnedMemoryPointer(bytearray):
+    """Host memory that copies of streams may use; it has Python's buffer interface, as CuPy's."""
+
+    @property
+    def ptr(self) -> int:
+        return np.frombuffer(self, np.uint8).ctypes.data
+
+    @property
+    def mem(self) -> PinnedMemoryPointer:
+        return self
+
+    def size(self) -> int:
+        return len(self)
+
+
+def is_pinned(array: np.ndarray) -> bool:
+    """Return whether an array lies in memory from `alloc_pinned_memory`."""
+    base: Any = array
+    while isinstance(base, np.ndarray | memoryview):
+        base = base.base if isinstance(base, np.ndarray) else base.obj
+    return isinstance(base, PinnedMemoryPointer)
