@@ -21,7 +21,7 @@ FLOORS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("F0", ("errors", "files")),
     ("F0", ("checks",)),
     ("F0", ("backend",)),
-    ("F1", ("kernels",)),
+    ("F1", ("kernels", "cuda")),
     ("F2", ("autograd",)),
     ("F3", ("ops",)),
     ("F4", ("conversion", "indexing")),

@@ -48,7 +48,7 @@ from .tensor import Tensor
 
 __version__ = "0.1.0"
 
-_SUBPACKAGES = ("data", "interop", "lab", "nn", "optim", "testing", "viz")
+_SUBPACKAGES = ("cuda", "data", "interop", "lab", "nn", "optim", "testing", "viz")
 
 __all__ = [
     "Function",

@@ -7,13 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from .backend import Device, Generator, default_generator, device_of, get_device
+from .backend import Device, Generator, default_generator, device_of, dlpack, get_device
 from .checks import as_index, as_number, as_shape
 from .conversion import as_dtype
-from .errors import ArgumentError, DTypeError, explain
+from .dtypes import bfloat16
+from .errors import ArgumentError, DeviceError, DTypeError, explain
 from .tensor import Tensor
 
 DeviceLike = str | Device | None
+
+# DLPack's device types: kDLCPU and kDLCUDAHost; kDLCUDA and kDLCUDAManaged.
+_HOST_MEMORY, _CUDA_MEMORY = (1, 3), (2, 13)
 
 
 def tensor(
@@ -52,17 +56,26 @@ def from_array(array: Any) -> Tensor:
 
 
 def from_dlpack(source: Any) -> Tensor:
-    """Return a tensor that shares the memory of any object that speaks DLPack (PyTorch, JAX, CuPy, ...)."""
+    """Return a tensor that shares the memory of any object that speaks DLPack (PyTorch, JAX, CuPy, ...).
+
+    On a GPU it is ready for the current stream: the library that the object is from sees to that.
+
+    Raises:
+        DTypeError: it is no such object, or has no numbers that a tensor can have.
+        DeviceError: it lives where no tensor can.
+    """
     if not hasattr(source, "__dlpack__") or not hasattr(source, "__dlpack_device__"):
         raise DTypeError(explain("from_dlpack", "an object with __dlpack__", type(source).__name__))
     kind, index = source.__dlpack_device__()
-    on_gpu = int(kind) == 2  # kDLCUDA in the DLPack standard
-    xp = get_device(f"cuda:{index}" if on_gpu else "cpu").xp
+    if int(kind) not in (*_HOST_MEMORY, *_CUDA_MEMORY):
+        raise DeviceError(explain("from_dlpack", "memory of the CPU or of CUDA", f"DLPack's device type {int(kind)}"))
+    xp = get_device(f"cuda:{index}" if int(kind) in _CUDA_MEMORY else "cpu").use()
+    exporter = dlpack.Exporter(source)
     try:
-        array = xp.from_dlpack(source)
+        array = xp.from_dlpack(exporter)
     except (BufferError, RuntimeError, TypeError, ValueError) as error:
         raise DTypeError(explain("from_dlpack", "an array of plain numbers, without a graph", str(error))) from error
-    return from_array(array)
+    return from_array(array.view(bfloat16("from_dlpack")) if exporter.is_bfloat16 else array)
 
 
 def full(

@@ -11,7 +11,7 @@ import numpy as np
 
 from . import autograd, ops
 from .autograd import HookHandle, Node, Value, Version, apply, check_in_place
-from .backend import Device, device_of, get_device
+from .backend import Device, device_of, dlpack, get_device
 from .checks import as_index, as_number, as_shape, normalize_axes, normalize_axis
 from .conversion import as_array, as_dtype
 from .errors import ArgumentError, DTypeError, GraphError, OutOfBoundsError, ShapeError, explain
@@ -160,15 +160,32 @@ class Tensor(Value):
                 return array.astype(dtype or array.dtype, copy=True)
         return array
 
-    def __dlpack__(self, **kwargs: Any) -> Any:
-        if self.requires_grad:
-            raise GraphError(
-                explain("__dlpack__", "a tensor that needs no gradient", "one that does", "use detach() first")
-            )
-        return self.data.__dlpack__(**kwargs)
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        self._check_shareable("__dlpack__")
+        request = {"stream": stream, "max_version": max_version, "dl_device": dl_device, "copy": copy}
+        given = {name: value for name, value in request.items() if value is not None}  # arrays may know fewer names
+        return dlpack.exported(self.data, is_bfloat16(self.dtype), **given)
 
     def __dlpack_device__(self) -> Any:
         return self.data.__dlpack_device__()
+
+    @property
+    def __cuda_array_interface__(self) -> Any:
+        interface = self.data.__cuda_array_interface__  # on the CPU there is none, so the tensor has none either
+        self._check_shareable("__cuda_array_interface__")
+        return interface
+
+    def _check_shareable(self, where: str) -> None:
+        if self.requires_grad:
+            expected, remedy = "a tensor that needs no gradient", "use detach() first"
+            raise GraphError(explain(where, expected, "one that does", remedy))
 
     def __repr__(self) -> str:
         notes = [f"shape={self.shape}", f"dtype={self.dtype}", f"device={self.device}"]

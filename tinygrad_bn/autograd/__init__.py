@@ -1,6 +1,6 @@
 """The autograd engine: recording, the graph, the backward pass. Knows what an operation promises, not which exist."""
 
-from .apply import apply, check_in_place, edge_of
+from .apply import apply, check_in_place, check_writable, edge_of
 from .engine import backward, grad, sum_to
 from .fused import FusedOp
 from .hooks import HookHandle
@@ -34,6 +34,7 @@ __all__ = [
     "as_scope",
     "backward",
     "check_in_place",
+    "check_writable",
     "current_scope",
     "edge_of",
     "enable_grad",

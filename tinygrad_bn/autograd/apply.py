@@ -158,12 +158,24 @@ def _promoted(arrays: list[Any], floating: bool) -> list[Any]:
     return [a.astype(target) if hasattr(a, "dtype") and a.dtype.kind in kinds else a for a in arrays]
 
 
+def check_writable(where: str, tensor: Value) -> None:
+    """Raise if a tensor shares memory, of JAX for example, that must not be written.
+
+    Raises:
+        ArgumentError: it does.
+    """
+    if isinstance(tensor.data, np.ndarray) and not tensor.data.flags.writeable:
+        raise ArgumentError(explain(where, "memory that may be written", "a read-only array's", "copy() the tensor"))
+
+
 def check_in_place(where: str, tensor: Value) -> None:
     """Raise if a tensor must not be changed in place now.
 
     Raises:
         GraphError: a gradient is being recorded for it.
+        ArgumentError: its memory is read-only.
     """
+    check_writable(where, tensor)
     if grad_mode.get() and tensor.requires_grad:
         kind = "a leaf that requires grad" if tensor._node is None else "a computed tensor that requires grad"
         raise GraphError(

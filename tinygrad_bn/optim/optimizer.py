@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..autograd import check_writable
 from ..checks import as_index, as_number
 from ..dtypes import is_floating
 from ..errors import ArgumentError, DTypeError, GraphError, StateError, explain
@@ -98,6 +99,7 @@ class Optimizer:
             )
         if not is_floating(parameter.dtype):
             raise DTypeError(explain(self._where, "floating-point parameters", str(parameter.dtype)))
+        check_writable(self._where, parameter)
 
     def check_settings(self, group: Group) -> None:
         """Raise if a group's settings are out of range; those that fit become numbers of Python."""
