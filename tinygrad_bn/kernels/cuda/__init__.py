@@ -5,10 +5,10 @@ An override takes the dtypes and shapes that it covers and hands the rest on wit
 
 from __future__ import annotations
 
-from .base import CudaBase
+from .updates import UpdateOverrides
 
 
 class CudaKernels(
-    CudaBase,
+    UpdateOverrides,
 ):
     """All kernels on one GPU, the hot ones our own."""
