@@ -130,7 +130,8 @@ def _give_methods(names: Iterable[str]) -> None:
 _give_methods(
     ["all", "any", "argmax", "argmin", "argsort", "astype", "copy", "cumsum", "flatten", "max", "mean", "min"]
 )
-_give_methods(["ravel", "repeat", "reshape", "squeeze", "sum", "swapaxes", "transpose", "var", "view"])
+_give_methods(["clip", "dot", "nonzero", "prod", "ravel", "repeat", "reshape", "round", "squeeze", "std", "sum"])
+_give_methods(["swapaxes", "take", "transpose", "var", "view"])
 StandInArray.fill = lambda self, value: self._change(np.ndarray.fill, self, (value,))  # type: ignore[attr-defined]
 for _name in ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor"]:
     _function = getattr(operator, _name + ("_" if _name in ("and", "or") else ""))

@@ -29,10 +29,28 @@ def _asnumpy(a: Any, stream: Any = None, order: str = "C", out: Any = None, *, b
     return np.asarray(a, order=order)  # type: ignore[call-overload,no-any-return]
 
 
+class _Host:
+    """Somebody's capsule as NumPy takes it."""
+
+    def __init__(self, capsule: Any) -> None:
+        self._capsule = capsule
+
+    def __dlpack__(self, **_: Any) -> Any:
+        return self._capsule
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 1, 0
+
+
 def _from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> ndarray:
-    if not isinstance(x, ndarray):
-        raise NotImplementedError("the stand-in takes arrays of emulated GPUs only")
-    return ndarray(x._host, x._memory)
+    kind, index = x.__dlpack_device__()
+    if kind != 2:
+        raise TypeError("CPU arrays cannot be directly imported to CuPy")
+    with gpu_streams.Device(index):
+        stream = gpu_streams.get_current_stream().ptr or 1  # the legacy default stream's number in DLPack
+        capsule = x.__dlpack__(stream=stream, max_version=(1, 0), copy=copy)
+    host = np.from_dlpack(_Host(capsule))
+    return ndarray(host, gpu_memory.memory_at(host.ctypes.data))
 
 
 def _module(name: str, **contents: Any) -> types.ModuleType:

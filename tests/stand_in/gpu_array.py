@@ -19,8 +19,14 @@ from .gpu_streams import Device
 
 LEFT_EMPTY = {np.empty, np.empty_like}
 FROM_HOST = {np.array, np.asarray, np.ascontiguousarray}
-CUBLAS = {np.matmul, np.dot, np.tensordot, np.einsum, operator.matmul, operator.imatmul}
-READ_BY_THE_HOST = {np.nonzero, np.flatnonzero, np.unique, np.repeat}
+CUBLAS = {np.matmul, np.dot, np.tensordot, np.einsum, operator.matmul, operator.imatmul, np.ndarray.dot}
+# What CuPy reads on the host in the middle of it, or leaves to a library that waits for the GPU.
+READ_BY_THE_HOST = {np.nonzero, np.flatnonzero, np.unique, np.bincount, np.sort, np.argsort, np.ndarray.nonzero}
+READ_BY_THE_HOST |= {np.ndarray.sort, np.ndarray.argsort}
+MOST_CONCATENATED = 8
+"""Of more arrays of one dtype CuPy copies a table of addresses to the GPU."""
+# Results lie in memory as the input does; all others have CuPy's one order, C.
+ORDER_KEPT = {np.empty_like, np.zeros_like, np.ones_like, np.full_like, np.array, np.asarray, np.ndarray.astype}
 VIEWS = {
     operator.getitem,
     np.reshape,
@@ -86,12 +92,14 @@ class ndarray(StandInArray):  # noqa: N801 - CuPy's name
         if not (self.flags.c_contiguous or self.flags.f_contiguous):
             raise RuntimeError("Cannot set to non-contiguous array")
         recording = state.recording() if stream is None else stream._recording
+        state.refuse_null_stream(stream)
         if recording is None:
             self._host[...] = arr
         elif not is_pinned(arr):
             raise not_while_capturing()
         else:
             host = self._host
+            recording.uses([self])
             recording.actions.append(lambda: np.copyto(host, arr))
 
     def item(self) -> Any:
@@ -115,8 +123,24 @@ class ndarray(StandInArray):  # noqa: N801 - CuPy's name
     def __dlpack_device__(self) -> tuple[int, int]:
         return 2, self._memory.device_id
 
-    def __dlpack__(self, **_: Any) -> Any:
-        return self._host.__dlpack__()
+    def __dlpack__(
+        self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: bool | None = None
+    ) -> Any:
+        if not (stream is None or (isinstance(stream, int) and (stream > 0 or stream == -1))):
+            raise ValueError(f"stream {stream!r} is none of CUDA's in DLPack")
+        source = self.get() if dl_device is not None and tuple(dl_device) == (1, 0) else self._host
+        return source.__dlpack__(max_version=max_version, copy=copy)
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        return {
+            "shape": self.shape,
+            "typestr": self.dtype.str,
+            "strides": None if self.flags.c_contiguous else self.strides,
+            "data": (self._host.ctypes.data, False),
+            "version": 3,
+            "stream": 1,
+        }
 
     @classmethod
     def _compute(cls, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -127,6 +151,7 @@ class ndarray(StandInArray):  # noqa: N801 - CuPy's name
         if function in FROM_HOST and args and isinstance(args[0], np.ndarray | list | tuple | np.generic):
             return _from_host(function, args, kwargs)
         recording = state.recording()
+        state.refuse_null_stream()
         if recording is not None:
             _refuse_in_capture(function, args)
         hosts, options = plain(cls, args), plain(cls, kwargs)
@@ -135,7 +160,7 @@ class ndarray(StandInArray):  # noqa: N801 - CuPy's name
                 result = function(*hosts, **options)
             else:
                 result = function(*hosts, **{k: v.copy() if k == "out" else v for k, v in options.items()})
-        taken = _taken(result, inputs, kwargs.get("out"), function not in LEFT_EMPTY)
+        taken = _taken(function, result, inputs, kwargs.get("out"))
         if recording is not None and function not in LEFT_EMPTY:
             _record(recording, function, hosts, options, taken, inputs)
         return taken
@@ -145,6 +170,7 @@ class ndarray(StandInArray):  # noqa: N801 - CuPy's name
         for other in arrays_in((array, args)):
             check_device(other)
         recording = state.recording()
+        state.refuse_null_stream()
         values = plain(cls, args)
         with np.errstate(all="ignore"):
             if recording is None:
@@ -153,6 +179,7 @@ class ndarray(StandInArray):  # noqa: N801 - CuPy's name
             _refuse_in_capture(function, (array, *args))
             function(array._host.copy(), *values)
         host = array._host
+        recording.uses(arrays_in((array, args)))
         recording.actions.append(_silently(lambda: function(host, *values)))
 
 
@@ -182,9 +209,9 @@ def check_device(array: ndarray) -> None:
 def new_array(like: np.ndarray, filled: bool) -> ndarray:
     """Return an array in new memory with the shape, dtype and order of axes of another, and its values if asked for."""
     memory = allocated(like.nbytes)
-    inner_last = sorted(range(like.ndim), key=lambda axis: (-abs(like.strides[axis]), axis))
+    outer_first = sorted(range(like.ndim), key=lambda axis: (-abs(like.strides[axis]), axis))
     flat = memory.block.bytes[memory.block.begin : memory.block.end].view(like.dtype)
-    host = flat.reshape([like.shape[axis] for axis in inner_last]).transpose(np.argsort(inner_last))
+    host = flat.reshape([like.shape[axis] for axis in outer_first]).transpose(np.argsort(outer_first))
     if filled:
         host[...] = like
     return ndarray(host, memory)
@@ -206,7 +233,11 @@ def _from_host(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict
 def _refuse_in_capture(function: Callable[..., Any], args: tuple[Any, ...]) -> None:
     if function in CUBLAS:
         raise NotImplementedError("calling cuBLAS API during stream capture is currently unsupported")
-    if function in READ_BY_THE_HOST:
+    if function in READ_BY_THE_HOST or (function is np.where and len(args) == 1):
+        raise not_while_capturing()
+    if function in (np.concatenate, np.stack) and len(args[0]) > MOST_CONCATENATED:
+        raise not_while_capturing()
+    if function in (np.take, np.take_along_axis) and isinstance(args[1], list | tuple):
         raise not_while_capturing()
     if function in (operator.getitem, operator.setitem):
         indices = args[1] if isinstance(args[1], tuple) else (args[1],)
@@ -214,10 +245,10 @@ def _refuse_in_capture(function: Callable[..., Any], args: tuple[Any, ...]) -> N
             raise not_while_capturing()
 
 
-def _taken(result: Any, inputs: list[ndarray], out: Any, filled: bool) -> Any:
+def _taken(function: Callable[..., Any], result: Any, inputs: list[ndarray], out: Any) -> Any:
     """Return NumPy's result as arrays of the GPU: an input itself, a view of one, or new memory."""
     if isinstance(result, tuple | list):
-        return type(result)(_taken(part, inputs, out, filled) for part in result)
+        return type(result)(_taken(function, part, inputs, out) for part in result)
     if not isinstance(result, np.ndarray | np.generic):
         return result
     if out is not None:
@@ -228,7 +259,9 @@ def _taken(result: Any, inputs: list[ndarray], out: Any, filled: bool) -> Any:
                 return array
             if np.may_share_memory(result, array._host):
                 return ndarray(result, array._memory)
-    return new_array(np.asarray(result), filled and state.recording() is None)
+    if function not in ORDER_KEPT:
+        result = np.ascontiguousarray(result).reshape(result.shape)  # a result without axes would get one
+    return new_array(np.asarray(result), function not in LEFT_EMPTY and state.recording() is None)
 
 
 def _record(
@@ -244,6 +277,7 @@ def _record(
     ]
     if all(target is None for target in targets):
         return
+    recording.uses(inputs, taken if several else [taken])
 
     def action() -> None:
         result = function(*hosts, **options)

@@ -6,6 +6,7 @@ CuPy hands on whatever it is given; an argument of the wrong size would be garba
 from __future__ import annotations
 
 import ctypes
+import weakref
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,7 @@ class RawKernel:
         kernel = self._kernel
         grid, block = _three("grid", grid), _three("block", block)
         for (name, most), size in zip(LIMITS + BLOCK_LIMITS, grid + block, strict=True):
-            if not 1 <= size <= most:
+            if size > most:
                 raise CUDADriverError(
                     f"CUDA_ERROR_INVALID_VALUE: invalid argument: kernel {self.name}: {name} is {size}, at most {most}"
                 )
@@ -88,27 +89,30 @@ class RawKernel:
             _value(f"kernel {self.name}, argument {i}", argument, parameter)
             for i, (argument, parameter) in enumerate(zip(args, kernel.parameters, strict=True))
         ]
-        blocks = {argument._memory.block for argument in args if isinstance(argument, ndarray)}
+        used = [argument for argument in args if isinstance(argument, ndarray)]
+        blocks = weakref.WeakSet(argument._memory.block for argument in used)
 
         def launch() -> None:
             try:
                 kernel.launch(grid, block, values)
-                for used in blocks:
-                    used.check()
+                for lent in blocks:
+                    lent.check()
             except RuntimeError as error:
                 raise CUDARuntimeError(700, "cudaErrorIllegalAddress", str(error)) from None
 
         recording = state.recording()
+        state.refuse_null_stream()
         if recording is None:
             launch()
         else:
+            recording.uses(used)
             recording.actions.append(launch)
 
 
 def _three(name: str, sizes: Any) -> tuple[int, int, int]:
     if not isinstance(sizes, tuple) or not all(isinstance(size, int | np.integer) for size in sizes):
         raise TypeError(f"{name}: expected a tuple of integers, got {sizes!r}")
-    x, y, z = (*map(int, sizes), 1, 1)[:3]
+    x, y, z = (max(int(size), 1) for size in (*sizes, 1, 1)[:3])  # as CuPy does: no launch is empty
     return x, y, z
 
 

@@ -61,13 +61,19 @@ class Memory:
         self.ptr = block.bytes.ctypes.data + block.begin
         _alive.add(self)
         if pool is not None:
-            weakref.finalize(self, pool._take_back, block, stream).atexit = False
+            weakref.finalize(self, _give_back, weakref.ref(pool), block, stream).atexit = False
 
     @property
     def device(self) -> Any:
         from .gpu_streams import Device
 
         return Device(self.device_id)
+
+
+def _give_back(pool: weakref.ref[MemoryPool], block: Block, stream: int) -> None:
+    owner = pool()
+    if owner is not None:
+        owner._take_back(block, stream)
 
 
 _alive: weakref.WeakSet[Memory] = weakref.WeakSet()
@@ -77,6 +83,11 @@ def check_all() -> None:
     """Fail if anybody has written beside an array that is alive."""
     for memory in list(_alive):
         memory.block.check()
+
+
+def memory_at(address: int) -> Memory:
+    """Return the lent memory in which an address lies."""
+    return next(memory for memory in _alive if memory.ptr <= address < memory.ptr + max(memory.size, 1))
 
 
 class MemoryPointer:

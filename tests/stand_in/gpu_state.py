@@ -38,6 +38,7 @@ class State:
         count: how many there are.
         thread: what the calling thread has chosen.
         default_allocator: where memory comes from when the thread has not chosen.
+        captured_with_the_null_stream: how many streams are captured that wait for the null stream.
     """
 
     def __init__(self) -> None:
@@ -47,6 +48,7 @@ class State:
     def reset(self) -> None:
         self.thread = _Thread()
         self.default_allocator: Callable[[int], Any] | None = None
+        self.captured_with_the_null_stream = 0
 
     def stream(self) -> Any:
         """Return the current stream of the current device; None is the null stream."""
@@ -61,6 +63,16 @@ class State:
         """Raise if the current stream is being captured."""
         if self.recording() is not None:
             raise not_while_capturing()
+
+    def refuse_null_stream(self, stream: Any = None) -> None:
+        """Raise if work on the null stream would make it wait for a stream that is captured."""
+        stream = stream or self.stream()
+        if self.captured_with_the_null_stream and (stream is None or stream.ptr == 0):
+            raise CUDARuntimeError(
+                906,
+                "cudaErrorStreamCaptureImplicit",
+                "operation would make the legacy stream depend on a capturing blocking stream",
+            )
 
 
 state = State()

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from .gpu_state import CUDARuntimeError, not_while_capturing, state
@@ -62,6 +63,13 @@ class Recording:
         self.origin = origin
         self.joined: set[Stream] = set()
         self.actions: list[Callable[[], None]] = []
+        self.blocks: dict[int, weakref.ref[Any]] = {}
+
+    def uses(self, *arrays: Iterable[Any]) -> None:
+        """Note whose memory is read or written; the recording does not keep it."""
+        for array in itertools.chain(*arrays):
+            block = array._memory.block
+            self.blocks[id(block)] = weakref.ref(block)
 
 
 _numbers = itertools.count(2)
@@ -142,6 +150,7 @@ class Stream:
             raise RuntimeError("cannot capture on the default (legacy) stream")
         self._refuse_capture()
         self._recording = Recording(self)
+        state.captured_with_the_null_stream += not self.is_non_blocking
 
     def end_capture(self) -> Graph:
         recording = self._recording
@@ -150,9 +159,10 @@ class Stream:
         unjoined = recording.joined
         for stream in [self, *unjoined]:
             stream._recording = None
+        state.captured_with_the_null_stream -= not self.is_non_blocking
         if unjoined:
             raise CUDARuntimeError(904, "cudaErrorStreamCaptureUnjoined", "capturing stream has unjoined work")
-        return Graph(recording.actions)
+        return Graph(recording)
 
     def is_capturing(self) -> bool:
         return self._recording is not None
@@ -210,13 +220,17 @@ def get_elapsed_time(start_event: Event, end_event: Event) -> float:
 class Graph:
     """Recorded work."""
 
-    def __init__(self, actions: list[Callable[[], None]]) -> None:
-        self._actions = actions
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
 
     def launch(self, stream: Stream | None = None) -> None:
         if (stream or get_current_stream())._recording is not None:
             raise NotImplementedError("the stand-in does not capture graphs within graphs")
-        for action in self._actions:
+        if any(block() is None for block in self._recording.blocks.values()):
+            raise CUDARuntimeError(
+                700, "cudaErrorIllegalAddress", "an illegal memory access was encountered: given back to the driver"
+            )
+        for action in self._recording.actions:
             action()
 
     def upload(self, stream: Stream | None = None) -> None:
