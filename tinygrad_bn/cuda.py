@@ -186,7 +186,8 @@ def current_stream(device: DeviceLike = None) -> Stream:
 def stream(stream: Stream) -> Iterator[Stream]:
     """Let the work for a stream's GPU go to that stream, in this thread and until the end of the block.
 
-    Neither the beginning nor the end waits for other streams; see `Stream.wait_stream`.
+    Neither the beginning nor the end waits for other streams, see `Stream.wait_stream`. Let one stream of a GPU compute
+    at a time: some of our kernels count finished blocks in memory that all launches share.
     """
     if not isinstance(stream, Stream):
         raise DTypeError(explain("stream", "a Stream", type(stream).__name__))

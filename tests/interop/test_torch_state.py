@@ -45,10 +45,16 @@ def test_memory_in_another_order() -> None:
     np.testing.assert_array_equal(ours.weight.numpy(), weight.numpy())
 
 
+def test_a_state_in_bfloat16() -> None:
+    ours, theirs = nn.Linear(3, 2), torch.nn.Linear(3, 2).bfloat16()
+    interop.load_torch_state_dict(ours, theirs.state_dict())
+    np.testing.assert_array_equal(ours.weight.numpy(), theirs.weight.float().detach().numpy())
+
+
 def test_what_does_not_fit() -> None:
     with pytest.raises(StateError, match=r"weight to be a PyTorch tensor of a dtype of NumPy, got Tensor"):
         interop.load_torch_state_dict(
-            nn.Linear(2, 2), {"weight": torch.ones(2, 2, dtype=torch.bfloat16), "bias": torch.ones(2)}
+            nn.Linear(2, 2), {"weight": torch.ones(2, 2, dtype=torch.complex64), "bias": torch.ones(2)}
         )
     with pytest.raises(StateError, match="got float"):
         interop.load_torch_state_dict(nn.Linear(2, 2), {"weight": 1.0})

@@ -105,19 +105,20 @@ def _from_peer(cupy: Any, gpu: Any, array: Any) -> Any:
 
     The copy waits for what computes the array, and memory of it is not used again before it has been copied.
     """
-    outer_first = sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
+    outer_first = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
     with array.device:
-        dense = cupy.ascontiguousarray(array.transpose(outer_first))
+        dense = array.transpose(outer_first)
+        dense = dense if dense.flags.c_contiguous else dense.copy()
         there = cupy.cuda.get_current_stream()
         written = there.record(cupy.cuda.Event(disable_timing=True))
     with gpu:
         here = cupy.cuda.get_current_stream()
         here.wait_event(written)
-        copy = dense.copy()
+        copy = dense.copy().transpose(sorted(range(array.ndim), key=outer_first.__getitem__))
         copied = here.record(cupy.cuda.Event(disable_timing=True))
     with array.device:
         there.wait_event(copied)
-    return copy.transpose(sorted(range(array.ndim), key=outer_first.__getitem__))
+    return copy
 
 
 def _import_cupy(where: str) -> Any:
