@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 FLOORS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("F0", ("errors", "files")),
-    ("F0", ("checks",)),
+    ("F0", ("checks", "dtypes")),
     ("F0", ("backend",)),
     ("F1", ("kernels", "cuda")),
     ("F2", ("autograd",)),
@@ -35,7 +35,7 @@ FLOORS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 """Lowest row first. A unit (a module or a package) imports only from lower rows and from itself."""
 
-EVERYBODYS = ("errors", "checks", "files")
+EVERYBODYS = ("errors", "checks", "dtypes", "files")
 """Units that the drawing shows without their arrows."""
 
 ROOF = "the package's own __init__"
@@ -53,6 +53,7 @@ OUTSIDE: dict[str, Outside] = {
     "numpy": Outside(("",), at_load=True),
     "graphviz": Outside(("viz",), at_load=True),
     "pygraphviz": Outside(("viz",)),
+    "ml_dtypes": Outside(("dtypes",)),
     "safetensors": Outside(("interop",)),
     "scipy": Outside(("lab",)),
     "matplotlib": Outside(("lab",)),

@@ -6,10 +6,12 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
 import tinygrad_bn as tg
+from tinygrad_bn.dtypes import is_bfloat16, is_floating
 
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
@@ -19,6 +21,7 @@ TOLERANCE = {
     np.dtype("float64"): (1e-9, 1e-10),
     np.dtype("float32"): (2e-4, 2e-5),
     np.dtype("float16"): (1e-2, 5e-3),
+    np.dtype(ml_dtypes.bfloat16): (4e-2, 2e-2),
 }
 
 
@@ -29,27 +32,40 @@ def assert_close(actual: Any, expected: Any, what: str = "", dtype: Any = None) 
     assert a.shape == b.shape, f"{what}: shape {a.shape}, expected {b.shape}"
     assert a.dtype == b.dtype, f"{what}: dtype {a.dtype}, expected {b.dtype}"
     rtol, atol = TOLERANCE.get(np.dtype(dtype or a.dtype), (0.0, 0.0))
+    if is_bfloat16(a.dtype):
+        a, b = a.astype("float64"), b.astype("float64")
     scale = np.abs(b[np.isfinite(b)]).max(initial=1.0) if b.dtype.kind == "f" else 1.0
     np.testing.assert_allclose(a, b, rtol=rtol, atol=atol * scale, err_msg=what)
 
 
 def _as_numpy(value: Any) -> np.ndarray:
-    return value.detach().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
+    if not isinstance(value, torch.Tensor):
+        return np.asarray(value)
+    if value.dtype == torch.bfloat16:
+        return value.detach().view(torch.int16).numpy().view(ml_dtypes.bfloat16)
+    return value.detach().numpy()
+
+
+def as_torch(array: np.ndarray) -> Any:
+    """Return a torch tensor with a copy of an array."""
+    if is_bfloat16(array.dtype):
+        return torch.tensor(array.view("int16")).view(torch.bfloat16)
+    return torch.tensor(array)
 
 
 def cast(arrays: Sequence[np.ndarray], dtype: Any) -> list[np.ndarray]:
     """Return the arrays, those of floating-point numbers in another dtype."""
-    return [np.array(a, dtype=dtype if np.asarray(a).dtype.kind == "f" else None) for a in arrays]
+    return [np.array(a, dtype=dtype if is_floating(np.asarray(a).dtype) else None) for a in arrays]
 
 
 def leaves(arrays: Sequence[np.ndarray]) -> list[tg.Tensor]:
     """Return tensors around arrays, without copying; those of floating-point numbers require grad."""
-    return [tg.from_numpy(a).requires_grad_(a.dtype.kind == "f") for a in arrays]
+    return [tg.from_numpy(a).requires_grad_(is_floating(a.dtype)) for a in arrays]
 
 
 def torch_leaves(arrays: Sequence[np.ndarray]) -> list[Any]:
     """Return torch tensors with copies of the arrays; those of floating-point numbers require grad."""
-    return [torch.tensor(a).requires_grad_(a.dtype.kind == "f") for a in arrays]
+    return [as_torch(a).requires_grad_(is_floating(a.dtype)) for a in arrays]
 
 
 def compare_with_torch(
@@ -80,7 +96,7 @@ def compare_with_torch(
     theirs_in = [x for x in references if x.requires_grad]
     if not second:
         output.backward(start)
-        expected.backward(torch.from_numpy(start))
+        expected.backward(as_torch(start))
         for i, (x, reference) in enumerate(zip(ours_in, theirs_in, strict=True)):
             assert (x.grad is None) == (reference.grad is None), f"gradient {i}: one is None"
             if x.grad is not None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
 from . import ops
 from .autograd import Op, apply
 from .checks import normalize_axis
+from .dtypes import is_floating, promoted
 from .errors import DTypeError, ShapeError, explain
 from .tensor import Tensor, as_operand
 
@@ -29,9 +28,10 @@ def concatenate(tensors: Iterable[Tensor], axis: int = 0) -> Tensor:
         ):
             shapes = ", ".join(str(p.shape) for p in parts)
             raise ShapeError(explain("concatenate", f"equal lengths except along axis {d}", shapes))
-    floats = [part.dtype for part in parts if part.dtype.kind == "f"]
+    floats = [part.dtype for part in parts if is_floating(part.dtype)]
     if floats:
-        parts = [part if part.dtype.kind == "f" else part.astype(np.result_type(*floats)) for part in parts]
+        target = promoted(*floats)
+        parts = [part if part.dtype == target else part.astype(target) for part in parts]
     result: Tensor = apply(ops.Concatenate(d), *parts)
     return result
 

@@ -9,21 +9,25 @@ import numpy as np
 
 from .autograd import Value
 from .backend import Device, device_of, get_device
+from .dtypes import bfloat16, is_number
 from .errors import DTypeError, ShapeError, explain
 
 
 def as_dtype(where: str, dtype: Any) -> np.dtype[Any]:
-    """Return a supported dtype: float16, float32, float64, integers and bool.
+    """Return a supported dtype: float16, bfloat16, float32, float64, integers and bool.
 
     Raises:
         DTypeError: it is none of these.
+        MissingDependencyError: it is bfloat16, and the package ml_dtypes is not installed.
     """
+    if isinstance(dtype, str) and dtype == "bfloat16":
+        return bfloat16(where)
     try:
         result = np.dtype(dtype)
     except TypeError:
         result = np.dtype(object)
-    if result.kind not in "biuf" or result.itemsize > 8:
-        raise DTypeError(explain(where, "float16, float32, float64, an integer dtype or bool", repr(dtype)))
+    if not is_number(result):
+        raise DTypeError(explain(where, "float16, bfloat16, float32, float64, an integer dtype or bool", repr(dtype)))
     native: np.dtype[Any] = result.newbyteorder("=")
     return native
 
@@ -46,7 +50,7 @@ def as_array(where: str, data: Any, dtype: np.dtype[Any] | None) -> tuple[Device
         array = np.asarray(data)
     except ValueError as error:
         raise ShapeError(explain(where, "nested sequences of equal lengths", str(error))) from error
-    if array.dtype.kind not in "biuf":
+    if not is_number(array.dtype):
         raise DTypeError(explain(where, "numbers", f"{type(data).__name__} of {array.dtype}"))
     default = array.dtype if array.dtype.kind == "b" else np.dtype("float32")
     return get_device("cpu"), array.astype(dtype or default, copy=True)

@@ -14,6 +14,7 @@ from .autograd import HookHandle, Node, Value, Version, apply, check_in_place
 from .backend import Device, device_of, dlpack, get_device
 from .checks import as_index, as_number, as_shape, normalize_axes, normalize_axis
 from .conversion import as_array, as_dtype
+from .dtypes import is_bfloat16, is_floating, is_half
 from .errors import ArgumentError, DTypeError, GraphError, OutOfBoundsError, ShapeError, explain
 from .indexing import plain_index
 
@@ -195,7 +196,10 @@ class Tensor(Value):
             notes.append(f"op={self._node.op.name}")
         if self.requires_grad:
             notes.append("requires_grad=True")
-        values = np.array2string(self.numpy(), separator=", ", threshold=100, edgeitems=3, prefix=" " * 7)
+        array = self.numpy()
+        if is_bfloat16(array.dtype):
+            array = array.astype("float32")  # NumPy writes no points after whole numbers of a dtype not its own
+        values = np.array2string(array, separator=", ", threshold=100, edgeitems=3, prefix=" " * 7)
         return f"Tensor({', '.join(notes)},\n       {values})"
 
     def __len__(self) -> int:
@@ -421,7 +425,7 @@ class Tensor(Value):
         return self._binary(ops.Compare("bitwise_xor"), other, reflected=True)
 
     def __invert__(self) -> Tensor:
-        if self.dtype.kind == "f":
+        if is_floating(self.dtype):
             raise DTypeError(explain("~", "a bool or integer tensor", str(self.dtype)))
         return self._apply(ops.Step("invert"))
 
@@ -495,7 +499,7 @@ class Tensor(Value):
         return self._stepped("rint")
 
     def _stepped(self, function: str) -> Tensor:
-        return self._apply(ops.Step(function)) if self.dtype.kind == "f" else self  # integers are whole already
+        return self._apply(ops.Step(function)) if is_floating(self.dtype) else self  # integers are whole already
 
     def isnan(self) -> Tensor:
         """Return where the elements are NaN."""
@@ -603,7 +607,7 @@ class Tensor(Value):
 
     def _variance(self, where: str, axis: Axis, ddof: int, keepdims: bool) -> Tensor:
         axes = normalize_axes(where, axis, self.ndim)
-        x = self.astype("float32") if self.dtype == "float16" else self._as_floating()  # squares overflow early
+        x = self.astype("float32") if is_half(self.dtype) else self._as_floating()  # squares overflow early
         centered = x - x.mean(axis=axes, keepdims=True)
         variance = (centered * centered).mean(axis=axes, keepdims=keepdims)
         if as_number(where, "ddof", ddof) == 0:
@@ -612,7 +616,7 @@ class Tensor(Value):
         return variance * (count / (count - ddof) if count > ddof else math.inf)
 
     def _narrow(self, result: Tensor) -> Tensor:
-        return result.astype("float16") if self.dtype == "float16" else result
+        return result.astype(self.dtype) if is_half(self.dtype) else result
 
     def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """Return the maximum over axes; the first maximum takes the gradient."""
@@ -645,7 +649,7 @@ class Tensor(Value):
         return self._apply(ops.AnyAll("all", normalize_axes("all", axis, self.ndim), keepdims))
 
     def _as_floating(self) -> Tensor:
-        return self if self.dtype.kind == "f" else self.astype("float32")
+        return self if is_floating(self.dtype) else self.astype("float32")
 
     def _check_not_empty(self, where: str, axes: tuple[int, ...]) -> None:
         if any(self.shape[d] == 0 for d in axes):

@@ -1,7 +1,10 @@
-"""float16: stored in 16 bits, computed in 32; sums do not overflow where their result fits."""
+"""float16 and bfloat16: stored in 16 bits, computed in 32; sums do not overflow where their result fits."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import ml_dtypes
 import numpy as np
 import pytest
 from cases import EVERYTHING, Case
@@ -30,15 +33,16 @@ def test_near_the_float64_result(case: Case) -> None:
             _close(x.grad, reference.grad)
 
 
+@pytest.mark.parametrize("dtype", ["float16", ml_dtypes.bfloat16])
 @pytest.mark.parametrize("case", CASES, ids=repr)
-def test_gradients_of_gradients_keep_the_dtype(case: Case) -> None:
-    inputs = leaves(cast(case.draw(), "float16"))
+def test_gradients_of_gradients_keep_the_dtype(case: Case, dtype: Any) -> None:
+    inputs = leaves(cast(case.draw(), dtype))
     output = case.ours(*inputs)
     varied = [x for x in inputs if x.requires_grad]
     first = tg.grad(output.sum(), varied, create_graph=True, allow_unused=True)
     for x, slope in zip(varied, first, strict=True):
         if slope is not None:
-            assert slope.dtype == np.float16
+            assert slope.dtype == dtype
             assert slope.shape == x.shape
 
 

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -24,6 +25,7 @@ def test_tensors_and_arrays_of_every_dtype_come_back(tmp_path: Path) -> None:
         dtype: (100 * rng.standard_normal((2, 3))).astype(dtype)
         for dtype in ("float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool")
     }
+    arrays["bfloat16"] = arrays["float32"].astype(ml_dtypes.bfloat16)
     interop.save_file({**arrays, "tensor": tg.tensor(arrays["float32"])}, tmp_path / "a.safetensors")
     loaded = interop.load_file(tmp_path / "a.safetensors")
     for name, array in arrays.items():
@@ -70,10 +72,12 @@ def test_pytorch_reads_the_file(tmp_path: Path) -> None:
     from safetensors.torch import load_file
 
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
-    interop.save_model(model, tmp_path / "model.safetensors")
-    theirs = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2))
-    theirs.load_state_dict(load_file(tmp_path / "model.safetensors"))
-    np.testing.assert_array_equal(theirs[0].weight.detach().numpy(), model[0].weight.numpy())
+    for convert in (nn.Module.float, nn.Module.bfloat16):
+        interop.save_model(convert(model), tmp_path / "model.safetensors")
+        theirs = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2))
+        theirs.load_state_dict(load_file(tmp_path / "model.safetensors"))
+        np.testing.assert_array_equal(theirs[0].weight.detach().numpy(), np.asarray(model[0].weight, dtype="float32"))
+    assert load_file(tmp_path / "model.safetensors")["0.weight"].dtype == torch.bfloat16
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,12 +105,12 @@ def test_nothing_but_numbers_by_name_is_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def bfloat16_file() -> bytes:
-    header = json.dumps({"x": {"dtype": "BF16", "shape": [1], "data_offsets": [0, 2]}}).encode()
-    return len(header).to_bytes(8, "little") + header + b"\0\0"
+def float8_file() -> bytes:
+    header = json.dumps({"x": {"dtype": "F8_E5M2", "shape": [1], "data_offsets": [0, 1]}}).encode()
+    return len(header).to_bytes(8, "little") + header + b"\0"
 
 
-@pytest.mark.parametrize("content", [None, b"", b"garbage that is no header", "truncated", bfloat16_file()])
+@pytest.mark.parametrize("content", [None, b"", b"garbage that is no header", "truncated", float8_file()])
 def test_files_that_cannot_be_read(tmp_path: Path, content: Any) -> None:
     path = tmp_path / "a"
     if content == "truncated":

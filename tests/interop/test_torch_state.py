@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from compare import torch
+from compare import assert_close, torch
 
 import tinygrad_bn as tg
 from tinygrad_bn import interop, nn
@@ -24,6 +24,14 @@ def test_there_and_back() -> None:
     other.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})
     for name, tensor in theirs.state_dict().items():
         np.testing.assert_array_equal(other.state_dict()[name].numpy(), tensor.numpy())
+
+
+def test_a_model_in_bfloat16_there_and_back() -> None:
+    theirs, ours = torch.nn.Linear(4, 3).bfloat16(), nn.Linear(4, 3).bfloat16()
+    state = interop.to_torch_state_dict(ours)
+    theirs.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})
+    assert theirs.weight.dtype == torch.bfloat16
+    assert_close(ours.weight, theirs.weight)
 
 
 def test_arrays_are_copied_both_ways() -> None:

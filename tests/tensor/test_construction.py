@@ -131,7 +131,7 @@ def test_what_is_no_dtype(dtype) -> None:
         lambda: tg.zeros(2, dtype=dtype),
         lambda: tg.ones(2).astype(dtype),
     ):
-        with pytest.raises(DTypeError, match=r"^in \w+: expected float16, float32"):
+        with pytest.raises(DTypeError, match=r"^in \w+: expected float16, bfloat16, float32"):
             call()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import renew_in_children
+from ..dtypes import FLOATING, is_floating, promoted
 from ..errors import (
     ArgumentError,
     DeviceError,
@@ -98,7 +99,7 @@ def apply(op: Op, *inputs: Any) -> Any:
 def _save(node: Node, inputs: Any, arrays: list[Any], array: Any, version: Version) -> None:
     """Keep of inputs and output what the operation's derivative reads."""
     op = node.op
-    if array.dtype.kind != "f":
+    if not is_floating(array.dtype):
         raise DTypeError(explain(op.name, "a floating-point result", str(array.dtype), "use detach() first"))
     keep = op.retained_inputs()
     saved: list[Any] = list(inputs)
@@ -142,15 +143,16 @@ def edge_of(tensor: Value) -> Node | Leaf:
 def _promoted(arrays: list[Any], floating: bool) -> list[Any]:
     """Cast integers that meet floating-point numbers, so that they never widen them (PyTorch's rule).
 
-    NumPy's own rules decide between dtypes of the same kind; Python scalars take the arrays' dtype. `floating` asks
-    for a floating-point result also where all inputs are integers; it is then float32.
+    NumPy's own rules decide between dtypes of the same kind, but for the two of 16 bits, which meet in float32; Python
+    scalars take the arrays' dtype. `floating` asks for a floating-point result also where all inputs are integers; it
+    is then float32.
     """
     dtypes = [a.dtype for a in arrays if hasattr(a, "dtype")]
-    floats = [d for d in dtypes if d.kind == "f"]
+    floats = [d for d in dtypes if d.char in FLOATING]
     if len(floats) == len(dtypes):
         return arrays
     if floats:
-        target, kinds = np.result_type(*floats), "iu"
+        target, kinds = promoted(*floats), "iu"
     elif floating or any(isinstance(a, float) for a in arrays):
         target, kinds = np.dtype("float32"), "iub"
     else:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import renew_in_children
+from ..dtypes import is_number
 from ..errors import ArgumentError, DeviceError, DTypeError, GraphError, ShapeError, explain
 from ..kernels import kernels_of
 from .apply import edge_of
@@ -155,9 +156,9 @@ def _as_array(where: str, values: Any, like: Any) -> Any:
             values = np.asarray(values)
         except ValueError as error:
             raise ShapeError(explain(where, "a gradient of a regular shape", str(error))) from error
-        if values.dtype.kind in "biuf":
+        if is_number(values.dtype):
             values = like.device.from_host(values)
-    if values.dtype.kind not in "biuf":
+    if not is_number(values.dtype):
         raise DTypeError(explain(where, "a gradient of numbers", str(values.dtype)))
     with np.errstate(all="ignore"):
         return values.astype(like.dtype)

@@ -7,6 +7,7 @@ from typing import Any
 from weakref import ReferenceType
 
 from ..backend import Device
+from ..dtypes import is_floating
 from ..errors import DTypeError, GraphError, explain
 from .node import Leaf, Node, Version
 
@@ -80,7 +81,7 @@ class Value:
                     "use detach()",
                 )
             )
-        if flag and self.data.dtype.kind != "f":
+        if flag and not is_floating(self.data.dtype):
             raise DTypeError(explain("requires_grad", "a floating-point tensor", str(self.data.dtype), "use astype"))
         if flag and not self._requires_grad:
             self._node = None  # what was only traced is a leaf from now on

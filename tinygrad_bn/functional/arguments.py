@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..dtypes import is_floating
 from ..errors import ArgumentError, DeviceError, DTypeError, ShapeError, explain, unknown_choice
 from ..tensor import Tensor
 
@@ -14,13 +15,13 @@ def check_floating(where: str, what: str, value: Any) -> Tensor:
     """Return a floating-point tensor argument after checking that it is one."""
     if not isinstance(value, Tensor):
         raise DTypeError(explain(where, f"{what} to be a Tensor", type(value).__name__, "wrap it with tg.tensor(...)"))
-    if value.data.dtype.kind != "f":
+    if not is_floating(value.data.dtype):
         raise DTypeError(explain(where, f"{what} of a floating-point dtype", str(value.dtype), "use astype('float32')"))
     return value
 
 
 def check_parameter(where: str, what: str, value: Any, shape: tuple[int, ...], dtype: Any, wider: bool = False) -> None:
-    """Check an optional parameter: a tensor of that shape and dtype (`wider`: float32 beside float16 is fine too)."""
+    """Check an optional parameter: a tensor of that shape and dtype (`wider`: float32 beside 16 bits is fine, too)."""
     if value is None:
         return
     array = check_floating(where, what, value).data

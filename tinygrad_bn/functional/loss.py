@@ -11,6 +11,7 @@ import numpy as np
 from .. import ops
 from ..autograd import apply
 from ..checks import as_index, check_probability, normalize_axis
+from ..dtypes import is_floating, is_half, promoted
 from ..errors import ArgumentError, DTypeError, ShapeError, explain, unknown_choice
 from ..kernels import kernels_of
 from ..tensor import Tensor
@@ -20,20 +21,20 @@ _Loss = TypeVar("_Loss", bound=Callable[..., Tensor])
 
 
 def _in_float32(loss: _Loss) -> _Loss:
-    """Make a loss of float16 tensors compute in float32, where means and squares do not overflow."""
+    """Make a loss of 16-bit tensors compute in float32, where means and squares do not overflow."""
 
     @wraps(loss)
     def widened(input: Tensor, target: Tensor, *others: Any, **options: Any) -> Tensor:
-        if not isinstance(input, Tensor) or input.dtype != "float16":
+        if not isinstance(input, Tensor) or not is_half(input.dtype):
             return loss(input, target, *others, **options)
         options = {name: _wide(value) for name, value in options.items()}
-        return loss(_wide(input), _wide(target), *map(_wide, others), **options).astype("float16")
+        return loss(_wide(input), _wide(target), *map(_wide, others), **options).astype(input.dtype)
 
     return widened  # type: ignore[return-value]
 
 
 def _wide(value: Any) -> Any:
-    return value.astype("float32") if isinstance(value, Tensor) and value.dtype == "float16" else value
+    return value.astype("float32") if isinstance(value, Tensor) and is_half(value.dtype) else value
 
 
 def softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> Tensor:
@@ -80,10 +81,10 @@ def cross_entropy(
     label_smoothing = check_probability(where, "label_smoothing", label_smoothing)
     x, goal, single = _loss_arguments(where, x, target, weight, reduction, probabilities=True)
     classes = x.shape[1]
-    if goal.dtype.kind == "f":
+    if is_floating(goal.dtype):
         if ignore_index != -100:
             raise ArgumentError(explain(where, "no ignore_index with probabilities", f"ignore_index={ignore_index}"))
-        wider = np.result_type(x.dtype, goal.dtype)
+        wider = promoted(x.dtype, goal.dtype)
         x, goal = x.astype(wider), goal.astype(wider)
         spread = goal * (1.0 - label_smoothing) + label_smoothing / classes if label_smoothing else goal
         if weight is not None:
@@ -192,16 +193,16 @@ def _loss_arguments(
         raise unknown_choice(where, "reduction", reduction, REDUCTIONS)
     if not isinstance(target, Tensor):
         raise DTypeError(explain(where, "target to be a Tensor", type(target).__name__, "wrap it with tg.tensor(...)"))
-    if target.dtype.kind not in ("iuf" if probabilities else "iu"):
+    if target.dtype.kind not in "iu" and not (probabilities and is_floating(target.dtype)):
         raise DTypeError(explain(where, "class indices of an integer dtype", str(target.dtype), "use astype('int64')"))
     single = x.ndim == 1
     if single:
         x, target = x.unsqueeze(0), target.unsqueeze(0)
     if x.ndim < 2 or x.shape[1] == 0:
         raise ShapeError(explain(where, "input (N, C, ...) with at least one class", f"shape {x.shape}"))
-    wanted = x.shape if target.dtype.kind == "f" else (x.shape[0], *x.shape[2:])
+    wanted = x.shape if is_floating(target.dtype) else (x.shape[0], *x.shape[2:])
     if target.shape != wanted:
-        hint = "class indices have an integer dtype" if target.dtype.kind == "f" else None
+        hint = "class indices have an integer dtype" if is_floating(target.dtype) else None
         raise ShapeError(
             explain(where, f"target of shape {wanted} for input of shape {x.shape}", str(target.shape), hint)
         )

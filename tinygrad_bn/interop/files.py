@@ -19,6 +19,16 @@ from ..tensor import Tensor
 
 StrPath = str | os.PathLike[str]
 
+DTYPES = {
+    "BF16": "bfloat16",
+    "BOOL": "bool",
+    **{
+        f"{letter}{bits}": f"{kind}{bits}" for letter, kind in (("I", "int"), ("U", "uint")) for bits in (8, 16, 32, 64)
+    },
+    **{f"F{bits}": f"float{bits}" for bits in (16, 32, 64)},
+}
+"""The format's names of the dtypes that tensors have."""
+
 
 def save_file(tensors: Mapping[str, Any], path: StrPath) -> None:
     """Write tensors or arrays by name into a safetensors file; it appears under its name only when it is whole.
@@ -33,24 +43,25 @@ def save_file(tensors: Mapping[str, Any], path: StrPath) -> None:
         raise DTypeError(explain("save_file", "a mapping from names to tensors", type(tensors).__name__))
     arrays = {_checked_name(name): _host_array(name, value) for name, value in tensors.items()}
     with atomic_writer(path) as file:
-        file.write(library.save(arrays))
+        file.write(library.numpy.save(arrays))
 
 
 def load_file(path: StrPath) -> dict[str, Tensor]:
     """Read a safetensors file: its tensors by name, on the CPU.
 
     Raises:
-        MissingDependencyError: the package safetensors is not installed.
-        DataError: there is no such file, or it is not a whole safetensors file of dtypes that NumPy has.
+        MissingDependencyError: the package safetensors is not installed, or, where the file has bfloat16, ml_dtypes.
+        DataError: there is no such file, or it is not a whole safetensors file of dtypes that tensors have.
     """
     library = _safetensors("load_file")
-    from safetensors import SafetensorError
-
     try:
-        arrays = library.load(Path(path).read_bytes())
+        arrays = {
+            name: np.frombuffer(entry["data"], as_dtype("load_file", DTYPES[entry["dtype"]])).reshape(entry["shape"])
+            for name, entry in library.deserialize(Path(path).read_bytes())
+        }
     except OSError as error:
         raise DataError(explain("load_file", f"a safetensors file at {path}", str(error))) from error
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (library.SafetensorError, KeyError, TypeError, ValueError) as error:
         got = f"{type(error).__name__}: {error}"
         raise DataError(explain("load_file", f"{path} to be a whole safetensors file", got)) from error
     return {name: from_array(array) for name, array in arrays.items()}
@@ -71,7 +82,7 @@ def _safetensors(where: str) -> Any:
         import safetensors.numpy
     except ImportError as error:
         raise missing_dependency(where, "safetensors", "interop") from error
-    return safetensors.numpy
+    return safetensors
 
 
 def _checked_name(name: Any) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..creation import from_dlpack
+from ..dtypes import is_bfloat16
 from ..errors import DTypeError, StateError, TinygradBNError, explain
 from ..nn import Module
 from ..nn.state import LoadResult
@@ -43,5 +44,11 @@ def load_torch_state_dict(model: Module, torch_state: Mapping[str, Any], strict:
 
 
 def to_torch_state_dict(model: Module) -> dict[str, np.ndarray]:
-    """Return copies of a module's parameters and buffers as NumPy arrays, by the names that PyTorch gives them."""
-    return {name: np.array(tensor) for name, tensor in model.state_dict().items()}
+    """Return copies of a module's parameters and buffers as NumPy arrays, by the names that PyTorch gives them.
+
+    Those of bfloat16, which PyTorch takes no NumPy arrays of, come as float32; its modules take them as they need them.
+    """
+    return {
+        name: np.array(tensor, dtype="float32" if is_bfloat16(tensor.dtype) else None)
+        for name, tensor in model.state_dict().items()
+    }

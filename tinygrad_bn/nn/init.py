@@ -14,6 +14,7 @@ import numpy as np
 from ..autograd import no_grad
 from ..backend import Generator, default_generator
 from ..checks import as_number
+from ..dtypes import is_floating
 from ..errors import ArgumentError, DTypeError, ShapeError, explain, unknown_choice
 from ..tensor import Tensor
 from .gain import calculate_gain
@@ -199,7 +200,7 @@ def _checked_fan(fan: int) -> int:
 
 
 def _checked(where: str, tensor: Any) -> Tensor:
-    if not isinstance(tensor, Tensor) or tensor.dtype.kind != "f":
+    if not isinstance(tensor, Tensor) or not is_floating(tensor.dtype):
         got = str(tensor.dtype) if isinstance(tensor, Tensor) else type(tensor).__name__
         raise DTypeError(explain(where, "a floating-point Tensor", got))
     return tensor

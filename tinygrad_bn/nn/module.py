@@ -10,6 +10,7 @@ import numpy as np
 from ..autograd import HookHandle, as_scope, enter_scope, leave_scope
 from ..backend import Device, get_device
 from ..conversion import as_dtype
+from ..dtypes import is_floating
 from ..errors import ArgumentError, DTypeError, GraphError, explain
 from ..tensor import Tensor
 from .parameter import Parameter, relocate
@@ -288,20 +289,20 @@ class Module:
         """Move parameters, buffers and gradients to a device, floating-point ones also to a dtype.
 
         The parameters stay the same objects, so an optimiser made before keeps working. Buffers are kept in float32 or
-        wider: running statistics in float16 would lose what they average.
+        wider: running statistics in 16 bits would lose what they average.
 
         Args:
             device: a device; None leaves them where they are.
-            dtype: float16, float32 or float64; None leaves them as they are.
+            dtype: float16, bfloat16, float32 or float64; None leaves them as they are.
         """
         target = None if device is None else get_device(device)
         wanted = None if dtype is None else as_dtype("Module.to", dtype)
-        if wanted is not None and wanted.kind != "f":
+        if wanted is not None and not is_floating(wanted):
             raise DTypeError(explain("Module.to", "a floating-point dtype", str(wanted)))
         for kind, tensors in (("parameter", self.parameters()), ("buffer", self.buffers())):
             for tensor in tensors:
-                new = tensor.dtype if wanted is None or tensor.dtype.kind != "f" else wanted
-                if kind == "buffer" and new.kind == "f":
+                new = tensor.dtype if wanted is None or not is_floating(tensor.dtype) else wanted
+                if kind == "buffer" and is_floating(new):
                     new = np.promote_types(new, "float32")
                 relocate(tensor, target or tensor.device, new)
         return self
@@ -317,6 +318,10 @@ class Module:
     def half(self) -> Self:
         """Convert parameters to float16; buffers stay in float32."""
         return self.to(dtype="float16")
+
+    def bfloat16(self) -> Self:
+        """Convert parameters to bfloat16; buffers stay in float32."""
+        return self.to(dtype="bfloat16")
 
     # State
 

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..autograd import FusedOp
+from ..dtypes import is_half
 
 Shape = tuple[int, ...]
 
@@ -91,7 +92,7 @@ def _channel_shape(x: Any) -> Shape:
 
 
 def _at_least_float32(x: Any) -> Any:
-    return x.astype("float32") if x.dtype.itemsize < 4 else x
+    return x.astype("float32") if is_half(x.dtype) else x
 
 
 def _scaled(normalized: Any, weight: Any, bias: Any) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..autograd import Op, apply, sum_to
+from ..dtypes import is_floating
 
 Shape = tuple[int, ...]
 
@@ -88,7 +89,7 @@ class AsType(_Rearrangement):
 
     def __init__(self, dtype: Any) -> None:
         self.dtype = dtype
-        self.differentiable = dtype.kind == "f"  # integers carry no gradient
+        self.differentiable = is_floating(dtype)  # integers carry no gradient
 
     def forward(self, kernels: Any, x: Any) -> Any:
         self.input_dtype = x.dtype

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..autograd import Leaf, Node, apply, edge_of, grad
 from ..backend import Device
+from ..dtypes import is_floating
 from ..errors import TinygradBNError
 from ..kernels import kernels_of
 from ..tensor import Tensor
@@ -164,6 +165,6 @@ def _gradient_error(node: Node, arrays: Sequence[Any]) -> float | None:
 def _as_float64(array: Any, node: Node, needed: bool) -> Any:
     if not hasattr(array, "dtype"):
         return array
-    if array.dtype.kind != "f":
+    if not is_floating(array.dtype):
         return Tensor(array, device=node.device)
     return Tensor(array.astype("float64"), device=node.device, requires_grad=needed)

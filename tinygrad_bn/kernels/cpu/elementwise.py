@@ -2,51 +2,46 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, wraps
 from typing import Any
 
 import numpy as np
 
+from ...dtypes import is_bfloat16
 from ..reference import Kernels
 
 _LARGE = 1 << 15
 """Bytes from which on the pool lends memory; for a smaller first operand NumPy is called without further ado."""
 
 
+def _pooled(name: str) -> Any:
+    """Return the kernel of a NumPy function of two operands, whose large results lie in memory from the pool."""
+    function, reference = getattr(np, name), getattr(Kernels, name)
+
+    @wraps(reference)
+    def kernel(self: ElementwiseOverrides, a: Any, b: Any) -> Any:
+        if is_bfloat16((a if hasattr(a, "dtype") else b).dtype):
+            return reference(self, a, b)
+        if getattr(a, "nbytes", _LARGE) < _LARGE:
+            return function(a, b)
+        return function(a, b, out=self._room_for(a, b))
+
+    return kernel
+
+
 class ElementwiseOverrides(Kernels):
     """Floating-point arithmetic whose result has the dtype, shape and memory order of a large operand."""
 
-    def add(self, a: Any, b: Any) -> Any:
-        if getattr(a, "nbytes", _LARGE) < _LARGE:
-            return np.add(a, b)
-        return np.add(a, b, out=self._room_for(a, b))
-
-    def subtract(self, a: Any, b: Any) -> Any:
-        if getattr(a, "nbytes", _LARGE) < _LARGE:
-            return np.subtract(a, b)
-        return np.subtract(a, b, out=self._room_for(a, b))
-
-    def multiply(self, a: Any, b: Any) -> Any:
-        if getattr(a, "nbytes", _LARGE) < _LARGE:
-            return np.multiply(a, b)
-        return np.multiply(a, b, out=self._room_for(a, b))
-
-    def divide(self, a: Any, b: Any) -> Any:
-        if getattr(a, "nbytes", _LARGE) < _LARGE:
-            return np.true_divide(a, b)
-        return np.true_divide(a, b, out=self._room_for(a, b))
-
-    def maximum(self, a: Any, b: Any) -> Any:
-        if getattr(a, "nbytes", _LARGE) < _LARGE:
-            return np.maximum(a, b)
-        return np.maximum(a, b, out=self._room_for(a, b))
-
-    def minimum(self, a: Any, b: Any) -> Any:
-        if getattr(a, "nbytes", _LARGE) < _LARGE:
-            return np.minimum(a, b)
-        return np.minimum(a, b, out=self._room_for(a, b))
+    add = _pooled("add")
+    subtract = _pooled("subtract")
+    multiply = _pooled("multiply")
+    divide = _pooled("divide")
+    maximum = _pooled("maximum")
+    minimum = _pooled("minimum")
 
     def unary(self, name: str, x: Any) -> Any:
+        if is_bfloat16(x.dtype):
+            return super().unary(name, x)
         if x.nbytes < _LARGE or x.dtype.kind != "f" or not _keeps_dtype(name):
             return getattr(np, name)(x)
         return getattr(np, name)(x, out=self._room_like(x, x.dtype))

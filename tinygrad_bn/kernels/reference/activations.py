@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from .precision import in_float32
+from .precision import bfloat16_in_float32, in_float32
 from .special import erf
 
 LECUN_SCALE, LECUN_RATE = 1.7159, 2.0 / 3.0  # LeCun et al. 1998, "Efficient BackProp"
@@ -193,10 +193,12 @@ class ActivationKernels:
         """Return grad times the slope; x or y may be None where the formula does not use it."""
         return (grad * FORMULAS[name].slope(self.xp, x, y, **parameters)).astype(grad.dtype)
 
+    @bfloat16_in_float32
     def parametric_relu(self, x: Any, weight: Any) -> Any:
         """Return x where positive, weight * x elsewhere; weight broadcasts against x."""
         return self.xp.where(x > 0, x, weight * x)
 
+    @bfloat16_in_float32
     def parametric_relu_grad(self, grad: Any, x: Any, weight: Any) -> tuple[Any, Any]:
         """Return the gradients of x and, not yet summed to its shape, of weight."""
         positive = x > 0

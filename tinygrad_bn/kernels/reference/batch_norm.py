@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...dtypes import is_half
+
 _BLOCK = 512
 
 
@@ -78,7 +80,7 @@ class BatchNormKernels:
         return blocks + self.xp.matmul(ones[0, : len(rows) - whole], rows[whole:])
 
     def _at_least_float32(self, values: Any) -> Any:
-        return values.astype("float32") if values.dtype == self.xp.float16 else values
+        return values.astype("float32") if is_half(values.dtype) else values
 
     def _per_channel(self, values: Any, x: Any) -> Any:
         """Return (C,) values in the shape that broadcasts against x."""

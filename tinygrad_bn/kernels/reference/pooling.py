@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...dtypes import is_half
 from .windows import Pair, channels_first, channels_last, windows
 
 
@@ -73,7 +74,7 @@ class PoolingKernels:
 
     def avg_pool2d(self, x: Any, kernel: Pair, stride: Pair, padding: Pair, out_size: Pair, divisor: Any) -> Any:
         """Return the sum of every window divided by `divisor`, a number or an array (OH, OW)."""
-        dtype = "float32" if x.dtype == self.xp.float16 else x.dtype
+        dtype = "float32" if is_half(x.dtype) else x.dtype
         if padding == (0, 0) and _are_tiles((x.shape[2], x.shape[3]), kernel, stride, out_size):
             total = _tiles(channels_last(x), kernel, out_size).sum(axis=(2, 4), dtype=dtype)
             return (channels_first(total) / divisor).astype(x.dtype)
