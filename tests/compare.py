@@ -59,8 +59,9 @@ def cast(arrays: Sequence[np.ndarray], dtype: Any) -> list[np.ndarray]:
 
 
 def leaves(arrays: Sequence[np.ndarray]) -> list[tg.Tensor]:
-    """Return tensors around arrays, without copying; those of floating-point numbers require grad."""
-    return [tg.from_numpy(a).requires_grad_(is_floating(a.dtype)) for a in arrays]
+    """Return tensors on the default device, on the CPU without copying; floating-point ones require grad."""
+    device = tg.get_default_device()
+    return [tg.from_numpy(a).to(device).requires_grad_(is_floating(a.dtype)) for a in arrays]
 
 
 def torch_leaves(arrays: Sequence[np.ndarray]) -> list[Any]:

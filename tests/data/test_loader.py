@@ -184,8 +184,9 @@ def test_a_transform_that_returns_something_else(result) -> None:
 
 
 def test_repr_tells_the_settings() -> None:
-    text = repr(DataLoader(DATASET, 2, shuffle=True, seed=3, transform=RandomCrop(1)))
-    for part in ("10 images", "batch_size=2", "shuffle=True", "seed=3", "RandomCrop(padding=1", "'cpu'"):
+    loader = DataLoader(DATASET, 2, shuffle=True, seed=3, transform=RandomCrop(1))
+    text = repr(loader)
+    for part in ("10 images", "batch_size=2", "shuffle=True", "seed=3", "RandomCrop(padding=1", f"'{loader.device}'"):
         assert part in text
 
 
