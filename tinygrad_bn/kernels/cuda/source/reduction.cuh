@@ -1,1 +1,203 @@
-// Sums over the threads of a block and over the blocks of a grid, always in the same order.
+// Walking over rows of channels, (R, C) in memory, and merging what the threads found, always in the same order.
+//
+// The grid is (tiles of columns, parts of the rows) and the block (threads across, lanes), as `launch.tiling` says. A
+// column is what a thread reads at once: `width` neighbouring channels, 16 bytes or one number.
+
+constexpr int THREADS = 512, WARP = 32;
+constexpr int WIDE = sizeof(scalar) == 8 ? 2 : 4;
+
+constexpr int at_most_16(int bytes) { return bytes < 16 ? bytes : 16; }
+
+// Numbers side by side in memory, read and written at once.
+template <class Number, int width> struct alignas(at_most_16(width * sizeof(Number))) Pack { Number at[width]; };
+
+template <int width> using Stored = Pack<scalar, width>;
+template <int width> using Reals = Pack<real, width>;
+
+// What a thread works at: one column, and every lane-th row of its block's part.
+template <int width> struct Place {
+  bool has_column;
+  int count;          // its rows; none where it has no column
+  int channel;        // the column's first
+  long long first;    // where its first number is
+  int pitch;          // from a row of its to the next
+
+  __device__ Place(long long rows, int channels, long long part) {
+    channel = (blockIdx.x * blockDim.x + threadIdx.x) * width;
+    has_column = channel < channels;
+    if (!has_column) channel = 0;
+    const long long begin = blockIdx.y * part + threadIdx.y;
+    const long long end = (blockIdx.y + 1) * part;
+    const long long left = (end < rows ? end : rows) - begin;
+    count = has_column && left > 0 ? int((left - 1) / blockDim.y) + 1 : 0;
+    first = begin * channels + channel;
+    pitch = blockDim.y * channels;
+  }
+
+  __device__ __forceinline__ long long operator[](int row) const { return first + (long long)row * pitch; }
+
+  // Calls step(row, number) for all rows, `at_once` at a time, which the compiler sees, or fewer at the end.
+  template <int at_once, class Step> __device__ __forceinline__ void forwards(Step step) const {
+    int row = 0;
+#pragma unroll 1
+    for (; row + at_once <= count; row += at_once) step(row, at_once);
+    if (row < count) step(row, count - row);
+  }
+
+  template <int at_once, class Step> __device__ __forceinline__ void backwards(Step step) const {
+    int row = count / at_once * at_once;
+    if (row < count) step(row, count - row);
+#pragma unroll 1
+    for (row -= at_once; row >= 0; row -= at_once) step(row, at_once);
+  }
+
+  template <int at_once> __device__ __forceinline__ void load(
+      Stored<width> (&packs)[at_once], const scalar* from, int row, int number) const {
+#pragma unroll
+    for (int k = 0; k < at_once; ++k)
+      if (k < number) packs[k] = *reinterpret_cast<const Stored<width>*>(from + (*this)[row + k]);
+  }
+
+  __device__ __forceinline__ void store(scalar* to, int row, const Reals<width>& values) const {
+    Stored<width> pack;
+#pragma unroll
+    for (int i = 0; i < width; ++i) narrow(pack.at[i], values.at[i]);
+    *reinterpret_cast<Stored<width>*>(to + (*this)[row]) = pack;
+  }
+};
+
+// How many numbers there are, their mean, and the sum of the squared deviations from it (Chan et al. 1979).
+template <int width> struct Moments {
+  real count;
+  Reals<width> mean, squares;
+
+  static __device__ Moments none() {
+    Moments result;
+    result.count = 0;
+#pragma unroll
+    for (int i = 0; i < width; ++i) result.mean.at[i] = result.squares.at[i] = 0;
+    return result;
+  }
+
+  __device__ __forceinline__ void merge(const Moments& other) {
+    const real total = count + other.count;
+    const real share = total > 0 ? other.count / total : 0;
+    const real both = count * share;
+#pragma unroll
+    for (int i = 0; i < width; ++i) {
+      const real difference = other.mean.at[i] - mean.at[i];
+      mean.at[i] += difference * share;
+      squares.at[i] += other.squares.at[i] + difference * difference * both;
+    }
+    count = total;
+  }
+
+  __device__ Moments of_lane_above(int distance) const {
+    Moments result;
+    result.count = __shfl_down_sync(0xffffffffu, count, distance);
+#pragma unroll
+    for (int i = 0; i < width; ++i) {
+      result.mean.at[i] = __shfl_down_sync(0xffffffffu, mean.at[i], distance);
+      result.squares.at[i] = __shfl_down_sync(0xffffffffu, squares.at[i], distance);
+    }
+    return result;
+  }
+
+  __device__ void put(Reals<width>* to, int distance) const {
+    to[0] = mean;
+    to[distance] = squares;
+  }
+
+  static __device__ Moments get(const Reals<width>* from, int distance, real count) {
+    return {count, from[0], from[distance]};
+  }
+};
+
+// Two sums.
+template <int width> struct Sums {
+  Reals<width> first, second;
+
+  static __device__ Sums none() {
+    Sums result;
+#pragma unroll
+    for (int i = 0; i < width; ++i) result.first.at[i] = result.second.at[i] = 0;
+    return result;
+  }
+
+  __device__ __forceinline__ void merge(const Sums& other) {
+#pragma unroll
+    for (int i = 0; i < width; ++i) {
+      first.at[i] += other.first.at[i];
+      second.at[i] += other.second.at[i];
+    }
+  }
+
+  __device__ Sums of_lane_above(int distance) const {
+    Sums result;
+#pragma unroll
+    for (int i = 0; i < width; ++i) {
+      result.first.at[i] = __shfl_down_sync(0xffffffffu, first.at[i], distance);
+      result.second.at[i] = __shfl_down_sync(0xffffffffu, second.at[i], distance);
+    }
+    return result;
+  }
+
+  __device__ void put(Reals<width>* to, int distance) const {
+    to[0] = first;
+    to[distance] = second;
+  }
+
+  static __device__ Sums get(const Reals<width>* from, int distance, real) { return {from[0], from[distance]}; }
+};
+
+// Merges what the block's lanes have; the threads of lane 0 get it. `shared` has room for THREADS / 2.
+template <class Found> __device__ void merge_lanes(Found& found, Found* shared) {
+  const int across = blockDim.x;
+  const int thread = threadIdx.y * across + threadIdx.x;
+  for (int distance = WARP / 2; distance >= across; distance /= 2) found.merge(found.of_lane_above(distance));
+  const int warp = thread / WARP;
+  const bool leads = thread % WARP < across;
+#pragma unroll 1
+  for (int half = THREADS / WARP / 2; half > 0; half /= 2) {
+    if (leads && warp >= half && warp < 2 * half) shared[(warp - half) * across + threadIdx.x] = found;
+    __syncthreads();
+    if (leads && warp < half) found.merge(shared[warp * across + threadIdx.x]);
+    __syncthreads();
+  }
+}
+
+// Whether this block is the last of its tile of columns to come here; it sees what the others wrote before they came.
+__device__ __forceinline__ bool is_last_block(unsigned* arrived) {
+  __shared__ bool last;
+  __syncthreads();
+  if (threadIdx.x == 0 && threadIdx.y == 0) {
+    __threadfence();
+    last = atomicAdd(arrived, 1u) == gridDim.y - 1;
+    if (last) *arrived = 0;
+    __threadfence();
+  }
+  __syncthreads();
+  return last;
+}
+
+// Merges what all threads of a tile of columns have. True in one block of the tile, whose threads of lane 0 get it.
+// `partials` has room for two numbers of each channel of the grid's tiles, and part; `arrived` a zero for each tile.
+template <int width, template <int> class Kind>
+__device__ bool merge_parts(
+    Kind<width>& found, long long rows, long long part, real* partials, unsigned* arrived) {
+  __shared__ Kind<width> shared[THREADS / 2];
+  merge_lanes(found, shared);
+  if (gridDim.y == 1) return true;
+  const int across = blockDim.x;
+  Reals<width>* of_tile = reinterpret_cast<Reals<width>*>(partials) + (long long)blockIdx.x * gridDim.y * across * 2;
+  of_tile += threadIdx.x;
+  if (threadIdx.y == 0) found.put(of_tile + blockIdx.y * across * 2, across);
+  if (!is_last_block(arrived + blockIdx.x)) return false;
+  found = Kind<width>::none();
+  for (int block = threadIdx.y; block < gridDim.y; block += blockDim.y) {
+    const long long left = rows - block * part;
+    found.merge(Kind<width>::get(of_tile + block * across * 2, across, left < part ? left : part));
+  }
+  merge_lanes(found, shared);
+  return true;
+}
