@@ -14,6 +14,7 @@ from ..errors import ArgumentError, DTypeError, ShapeError, StateError, explain
 from ..tensor import Tensor
 from .dataset import Dataset
 from .order import AUGMENTATION, SHUFFLING, random_order
+from .prefetch import prefetched
 from .transforms import Transform
 
 
@@ -32,7 +33,8 @@ class DataLoader:
         drop_last: leave out the last batch when it is smaller than the others.
         transform: called with each batch as a float32 NumPy array and a generator, and what it returns
             becomes float32; see `RandomCrop`, `RandomHorizontalFlip`, `Normalize` and `Compose`.
-        device: where the tensors are put; by default the default device.
+        device: where the tensors are put; by default the default device. For a GPU a thread prepares the next batches,
+            and they are copied while the GPU computes.
 
     >>> loader = DataLoader((np.zeros((5, 1, 2, 2)), [0, 1, 0, 1, 0]), batch_size=2)
     >>> [images.shape for images, labels in loader]
@@ -108,7 +110,11 @@ class DataLoader:
         self._epoch += 1
         count = len(self.dataset)
         order = random_order(count, SHUFFLING, self.seed, epoch) if self.shuffle else np.arange(count)
-        return self._batches(epoch, order)
+        batches = self._batches(epoch, order)
+        if self.device.name.startswith("cuda:"):
+            return prefetched(batches, self.device)
+        # A batch is nobody else's, so the tensors may share its memory.
+        return ((from_numpy(images).to(self.device), from_numpy(labels).to(self.device)) for images, labels in batches)
 
     def __repr__(self) -> str:
         return (
@@ -117,14 +123,13 @@ class DataLoader:
             f"device={self.device.name!r})"
         )
 
-    def _batches(self, epoch: int, order: np.ndarray) -> Iterator[tuple[Tensor, Tensor]]:
+    def _batches(self, epoch: int, order: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for number in range(len(self)):
             chosen = order[number * self.batch_size : (number + 1) * self.batch_size]
             images, labels = self.dataset.batch(chosen)
             if self.transform is not None:
                 images = self._transformed(images, _generator(AUGMENTATION, self.seed, epoch, number))
-            # The batch is nobody else's, so the tensors may share its memory.
-            yield from_numpy(images).to(self.device), from_numpy(labels).to(self.device)
+            yield images, labels
 
     def _transformed(self, images: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         assert self.transform is not None
