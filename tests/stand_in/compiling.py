@@ -19,7 +19,7 @@ FOLDER = Path(__file__).resolve().parent
 HEADER = FOLDER / "cuda_on_cpu.h"
 FIBERS = FOLDER / "fibers.cpp"
 CHECKED = ["-fsanitize=alignment,bounds", "-fno-sanitize-recover=all"]
-COMMON = ["-O2", "-fPIC", "-shared", "-w", "-fno-strict-aliasing", "-fno-math-errno", "-ffp-contract=off"]
+COMMON = ["-O1", "-fPIC", "-shared", "-w", "-fno-strict-aliasing", "-fno-math-errno"]
 KERNEL = re.compile(
     r'extern\s+"C"\s+__global__\s+(?:__launch_bounds__\s*\(.*?\)\s*)?void\s+(?:__launch_bounds__\s*\((.*?)\)\s*)?(\w+)\s*\('
 )
@@ -42,6 +42,15 @@ def _version() -> str:
 
 
 @functools.cache
+def _fused() -> list[str]:
+    """Return what makes the compiler join a product and a sum, as it does for GPUs, where the CPU can do so."""
+    processor = Path("/proc/cpuinfo")
+    if processor.exists() and re.search(r"^flags.* fma ", processor.read_text(), re.MULTILINE):
+        return ["-mfma", "-ffp-contract=fast"]
+    return []
+
+
+@functools.cache
 def _cache() -> Path:
     folder = Path(tempfile.gettempdir()) / f"tinygrad_bn-stand-in-gpu-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -52,7 +61,7 @@ def _cache() -> Path:
 
 def _built(code: str, flags: list[str]) -> Path:
     """Compile, unless that was done before; several processes may do so at the same time."""
-    command = [str(compiler()), "-x", "c++", *COMMON, *flags]
+    command = [str(compiler()), "-x", "c++", *COMMON, *_fused(), *flags]
     parts = [code, _version(), platform.machine(), *command]
     library = _cache() / f"{hashlib.sha256('|'.join(parts).encode()).hexdigest()[:32]}.so"
     if not library.exists():

@@ -13,7 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#if !defined(__x86_64__)
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#else
 #include <ucontext.h>
 #endif
 
@@ -407,7 +409,14 @@ extern "C" int cuda_on_cpu_launch(void (*run)(void**), void** values, const unsi
   action.sa_flags = SA_ONSTACK | SA_NODEFER;
   for (int i = 0; i < 4; ++i) sigaction(SIGNALS[i], &action, &before[i]);
   launching = true;
+#if defined(__x86_64__)
+  const unsigned control = _mm_getcsr();
+  _mm_setcsr(control | 0x8040);  // numbers too small for a full mantissa are zeros: CuPy compiles with -ftz=true
+#endif
   if (sigsetjmp(outside, 1) == 0) all_blocks(grid, shared);
+#if defined(__x86_64__)
+  _mm_setcsr(control);
+#endif
   launching = false;
   for (int i = 0; i < 4; ++i) sigaction(SIGNALS[i], &before[i], nullptr);
   sigaltstack(&theirs, nullptr);
