@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..reference import Kernels
+from ..reference.batch_norm import RunningAverages
 from .formulas import IDENTITY, Formula, formula_of
 from .launch import launch, number_of_parts
 from .layout import FLOATS, behaved, rows_of
@@ -30,10 +31,10 @@ _NANOSECONDS = 0.3  # per element and pass
 class BatchNormOverrides(Kernels):
     """All of it for (N, C) and (N, C, H, W) in float32 and float64, where the activation has a compiled formula."""
 
-    def batch_norm_statistics(self, x: Any) -> tuple[Any, Any]:
+    def batch_norm_statistics(self, x: Any, averages: RunningAverages | None = None) -> tuple[Any, Any]:
         if not _covered(x):
-            return super().batch_norm_statistics(x)
-        return self._statistics(_run_of(x), x.shape[1], 0, IDENTITY)
+            return super().batch_norm_statistics(x, averages)
+        return self._statistics(_run_of(x), x.shape[1], 0, IDENTITY, averages)
 
     def batch_norm(self, x: Any, mean: Any, variance: Any, weight: Any, bias: Any, eps: float) -> Any:
         if not _covered(x, mean, variance, weight, bias):
@@ -56,13 +57,21 @@ class BatchNormOverrides(Kernels):
         return self._gradients(grad, x, _vectors(mean, variance, weight, None), eps, 0, 0, IDENTITY)
 
     def norm_act(
-        self, x: Any, weight: Any, bias: Any, eps: float, order: str, activation: str, parameters: dict[str, Any]
+        self,
+        x: Any,
+        weight: Any,
+        bias: Any,
+        eps: float,
+        order: str,
+        activation: str,
+        parameters: dict[str, Any],
+        averages: RunningAverages | None = None,
     ) -> tuple[Any, Any, Any]:
         formula = _formula(x, order, activation, parameters)
         if formula is None or not _covered(x, weight, bias):
-            return super().norm_act(x, weight, bias, eps, order, activation, parameters)
+            return super().norm_act(x, weight, bias, eps, order, activation, parameters, averages)
         run, swap = _run_of(x), int(order == "swap")
-        mean, variance = self._statistics(run, x.shape[1], swap, formula)
+        mean, variance = self._statistics(run, x.shape[1], swap, formula, averages)
         channels = _vectors(mean, variance, weight, bias)
         return _in_shape_of(x, self._normalized(run, *channels, eps, swap, formula)), mean, variance
 
@@ -123,7 +132,9 @@ class BatchNormOverrides(Kernels):
         channels = _vectors(mean, variance, weight, bias)
         return self._gradients(grad, x, channels, eps, 0, int(order == "swap"), formula)
 
-    def _statistics(self, x: Any, channels: int, swap: int, formula: Formula) -> tuple[Any, Any]:
+    def _statistics(
+        self, x: Any, channels: int, swap: int, formula: Formula, averages: RunningAverages | None
+    ) -> tuple[Any, Any]:
         width, size = _widths(x.size, channels)
         count = -(-x.size // size)
         blocks = self.device.memory.empty((count, 3, channels), np.float64)
@@ -132,6 +143,8 @@ class BatchNormOverrides(Kernels):
         parts = number_of_parts(count, x.size * _NANOSECONDS)
         launch(block_statistics, count, parts, x, blocks, size, width, swap, formula)
         combine_statistics(blocks, x.size // channels, size, mean, variance)
+        if averages is not None:
+            self.move_averages(averages, mean, variance, x.size // channels)
         return mean, variance
 
     def _normalized(

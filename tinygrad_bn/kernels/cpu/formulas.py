@@ -18,7 +18,7 @@ from numba import types
 from numba.extending import intrinsic
 from numba.np.numpy_support import carray, from_dtype
 
-from ..reference.activations import FORMULAS
+from ..reference.activations import FORMULAS, numbers_of
 from .compiler import compiled_address
 from .piecewise import piecewise
 from .smooth import SMOOTH
@@ -43,16 +43,6 @@ class Formula(NamedTuple):
 
 IDENTITY = Formula(0, 0, False, 0.0, 0.0)
 
-_PARAMETERS = {
-    "penalized_tanh": ("scale",),
-    "shifted_tanh": ("shift",),
-    "hardtanh": ("min_val", "max_val"),
-    "leaky_relu": ("negative_slope",),
-    "elu": ("alpha",),
-    "celu": ("alpha",),
-    "softplus": ("beta", "threshold"),
-}
-
 
 def formula_of(activation: str, parameters: dict[str, Any], dtype: Any, normalized: bool = False) -> Formula | None:
     """Return an activation's formula for float32 or float64, or None where there is none.
@@ -67,9 +57,7 @@ def formula_of(activation: str, parameters: dict[str, Any], dtype: Any, normaliz
     addresses = _addresses(name, dtype, normalized, from_output)
     if addresses is None:
         return None
-    numbers = [float(parameters[key]) for key in _PARAMETERS.get(activation, ())]
-    p, q = (*numbers, 0.0, 0.0)[:2]
-    return Formula(*addresses, from_output, p, q)
+    return Formula(*addresses, from_output, *numbers_of(activation, parameters))
 
 
 @cache

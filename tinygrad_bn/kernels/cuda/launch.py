@@ -15,7 +15,6 @@ A constant, so that sums are added up in the same order on every card.
 """
 
 _ROWS_EACH = 4  # at least, for a thread: fewer are not worth another block, whose sums must be added to the others'
-_BYTES = 16  # the widest access to memory of a thread
 
 
 class Tiling(NamedTuple):
@@ -31,14 +30,15 @@ class Tiling(NamedTuple):
 
 
 def width_of(channels: int, *arrays: Any) -> int:
-    """Return how many neighbours in a row a thread reads at once: 16 bytes where rows and addresses allow it, or one.
+    """Return how many neighbours in a row a thread reads at once: what the source calls WIDE where that fits, or one.
 
     Args:
         channels: the length of a row.
         arrays: C-contiguous, of one dtype.
     """
-    width = _BYTES // int(arrays[0].dtype.itemsize)
-    aligned = channels % width == 0 and all(array.data.ptr % _BYTES == 0 for array in arrays)
+    size = int(arrays[0].dtype.itemsize)
+    width = 2 if size == 8 else 4
+    aligned = channels % width == 0 and all(array.data.ptr % (width * size) == 0 for array in arrays)
     return width if aligned else 1
 
 
@@ -55,7 +55,7 @@ def tiling(rows: int, columns: int) -> Tiling:
 
 
 def _threads_across(columns: int) -> int:
-    """Return the width of a block, a power of two up to a warp: the one that leaves the fewest threads without a column.
+    """Return the width of a block, a power of two up to a warp: the one that leaves fewest threads without a column.
 
     From eight threads on, whose 128 bytes are a line of the cache, narrower blocks read memory as well as wide ones.
     """

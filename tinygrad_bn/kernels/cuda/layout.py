@@ -49,3 +49,17 @@ def in_shape_of(x: Any, rows: Any) -> Any:
         return rows
     batch, channels, height, width = x.shape
     return rows.reshape(batch, height, width, channels).transpose(0, 3, 1, 2)
+
+
+def memory_order(x: Any) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    """Return the axes of x from the slowest to the fastest in memory, and those that turn this order back.
+
+    None where the elements do not fill one run of memory.
+    """
+    axes = tuple(range(x.ndim))
+    if x.flags.c_contiguous:
+        return axes, axes
+    outer_first = tuple(sorted(axes, key=lambda axis: -x.strides[axis]))
+    if not x.transpose(outer_first).flags.c_contiguous:
+        return None
+    return outer_first, tuple(map(outer_first.index, axes))

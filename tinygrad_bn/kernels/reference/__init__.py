@@ -24,9 +24,9 @@ class Kernels(
     PoolingKernels,
     NormActKernels,
     BatchNormKernels,
+    UpdateKernels,
     ActivationKernels,
     LossKernels,
-    UpdateKernels,
     SurveyKernels,
 ):
     """All kernels on one device, through its array module `xp`."""

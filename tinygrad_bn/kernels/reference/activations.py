@@ -177,6 +177,23 @@ FORMULAS: dict[str, Formula] = {
     ),
 }
 
+PARAMETERS = {
+    "penalized_tanh": ("scale",),
+    "shifted_tanh": ("shift",),
+    "hardtanh": ("min_val", "max_val"),
+    "leaky_relu": ("negative_slope",),
+    "elu": ("alpha",),
+    "celu": ("alpha",),
+    "softplus": ("beta", "threshold"),
+}
+"""The parameters that are numbers, in the order in which compiled formulas take them."""
+
+
+def numbers_of(activation: str, parameters: dict[str, Any]) -> tuple[float, float]:
+    """Return an activation's parameters as compiled formulas take them: two numbers, whether they are used or not."""
+    first, second, *_ = (*(float(parameters[key]) for key in PARAMETERS.get(activation, ())), 0.0, 0.0)
+    return first, second
+
 
 class ActivationKernels:
     """Every activation through its formula."""

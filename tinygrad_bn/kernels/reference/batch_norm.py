@@ -6,24 +6,50 @@ x is (N, C) or (N, C, H, W), and M is the number of values of one channel.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...dtypes import is_half
+from .updates import UpdateKernels
 
 _BLOCK = 512
 
 
-class BatchNormKernels:
+class RunningAverages(NamedTuple):
+    """Arrays that a training step moves, in place, towards the statistics of its batch.
+
+    Attributes:
+        mean, variance: (C,); the variance is the unbiased one.
+        momentum: the weight of the batch.
+        batches: () of int64, how many batches there were, or None.
+    """
+
+    mean: Any
+    variance: Any
+    momentum: float
+    batches: Any
+
+
+class BatchNormKernels(UpdateKernels):
     """Statistics are computed in two passes (mean first, then squared deviations), in float32 or wider."""
 
     xp: Any
 
-    def batch_norm_statistics(self, x: Any) -> tuple[Any, Any]:
-        """Return the mean and the biased variance of each channel, both (C,)."""
+    def batch_norm_statistics(self, x: Any, averages: RunningAverages | None = None) -> tuple[Any, Any]:
+        """Return the mean and the biased variance of each channel, both (C,); move the averages, if given."""
         count = x.size // x.shape[1]
         mean = self._sum_over_batch(x) / count
         centered = x - self._per_channel(mean, x)
-        return mean, self._sum_over_batch(centered * centered) / count
+        variance = self._sum_over_batch(centered * centered) / count
+        if averages is not None:
+            self.move_averages(averages, mean, variance, count)
+        return mean, variance
+
+    def move_averages(self, averages: RunningAverages, mean: Any, variance: Any, count: int) -> None:
+        """Move running averages towards a batch's mean and biased variance; `count` is the values per channel."""
+        self.blend(averages.mean, mean, averages.momentum)
+        self.blend(averages.variance, variance * (count / (count - 1)), averages.momentum)
+        if averages.batches is not None:
+            averages.batches[...] += 1
 
     def batch_norm(self, x: Any, mean: Any, variance: Any, weight: Any, bias: Any, eps: float) -> Any:
         """Return weight * (x - mean) / sqrt(variance + eps) + bias; weight and bias may be None."""

@@ -14,18 +14,29 @@ from collections.abc import Callable
 from typing import Any
 
 from .activations import FORMULAS, ActivationKernels
-from .batch_norm import BatchNormKernels
+from .batch_norm import BatchNormKernels, RunningAverages
 
 
 class NormActKernels(BatchNormKernels, ActivationKernels):
     """The pair, composed of its two halves; dtypes as there: statistics in float32 or wider."""
 
     def norm_act(
-        self, x: Any, weight: Any, bias: Any, eps: float, order: str, activation: str, parameters: dict[str, Any]
+        self,
+        x: Any,
+        weight: Any,
+        bias: Any,
+        eps: float,
+        order: str,
+        activation: str,
+        parameters: dict[str, Any],
+        averages: RunningAverages | None = None,
     ) -> tuple[Any, Any, Any]:
-        """Return the output, and the mean and the biased variance, both (C,), of what is normalised."""
+        """Return the output, and the mean and the biased variance, both (C,), of what is normalised.
+
+        The averages, if given, are moved towards that mean and the unbiased variance.
+        """
         normalized = self.activation(activation, x, parameters) if order == "swap" else x
-        mean, variance = self.batch_norm_statistics(normalized)
+        mean, variance = self.batch_norm_statistics(normalized, averages)
         output = self.batch_norm(normalized, mean, variance, weight, bias, eps)
         return output if order == "swap" else self.activation(activation, output, parameters), mean, variance
 

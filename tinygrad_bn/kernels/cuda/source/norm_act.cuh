@@ -3,7 +3,7 @@
 // Forward: `statistics` reads x; then `output` reads x and writes the result. Backward: `gradient_sums` reads the result's
 // gradient and x; then `input_gradient` reads both again and writes the gradient of x. What lies between the two
 // operations is computed again, in registers. The second kernel of a pair walks backwards: it begins with what the first
-// one read last, which the cache still has. `wide` says that rows and addresses allow 16 bytes at once.
+// one read last, which the cache still has. `wide` says that rows and addresses allow WIDE numbers at once.
 
 // Packs that a thread has on their way from memory at the same time.
 constexpr int AT_ONCE = 4;

@@ -1,9 +1,11 @@
 // Walking over rows of channels, (R, C) in memory, and merging what the threads found, always in the same order.
 //
 // The grid is (tiles of columns, parts of the rows) and the block (threads across, lanes), as `launch.tiling` says. A
-// column is what a thread reads at once: `width` neighbouring channels, 16 bytes or one number.
+// column is what a thread reads at once: `width` neighbouring channels, WIDE or one.
 
 constexpr int THREADS = 512, WARP = 32;
+
+// 16 bytes; of the 16-bit formats half of that, for what is computed from eight numbers would not fit into the registers.
 constexpr int WIDE = sizeof(scalar) == 8 ? 2 : 4;
 
 constexpr int at_most_16(int bytes) { return bytes < 16 ? bytes : 16; }
