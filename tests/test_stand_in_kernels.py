@@ -84,6 +84,13 @@ extern "C" __global__ void shared_from_before(float* x) {
   buffer[threadIdx.x] = 1;
 }
 
+namespace outer {
+constexpr int most = 96;
+namespace inner { struct Pair { int a, b; }; const char* const brace = "}";
+extern "C" __global__ void __launch_bounds__(most) in_a_namespace(Pair pair, int* x) { x[0] = pair.a + pair.b; }
+}
+}
+
 extern "C" __global__ void without_barrier(float* x) {
   __shared__ float buffer[64];
   buffer[threadIdx.x] = 1;
@@ -231,6 +238,14 @@ def test_sizes_of_launches(cupy: Any, module: Any) -> None:
     for wrong in (3, [1], (1.5,)):
         with pytest.raises(TypeError, match="tuple of integers"):
             kernel(wrong, (1,), (one,))
+
+
+def test_kernels_in_namespaces(cupy: Any, module: Any) -> None:
+    kernel, x = module.get_function("in_a_namespace"), cupy.zeros(1, "int32")
+    kernel((1,), (96,), (np.array((3, 4), "i4,i4"), x))
+    assert x.item() == 7
+    with pytest.raises(RuntimeError, match="97 threads in a block, at most 96"):
+        kernel((1,), (97,), (np.array((3, 4), "i4,i4"), x))
 
 
 def test_shared_memory_begins_as_garbage(cupy: Any, module: Any) -> None:

@@ -75,7 +75,7 @@ class StandInArray:
 
 def plain(cls: type[StandInArray], value: Any) -> Any:
     """Return an argument for NumPy; a NumPy array is none of ours."""
-    if isinstance(value, cls):
+    if type(value) is cls:
         return value._host
     if isinstance(value, np.ndarray | StandInArray):
         raise TypeError(f"an array of {type(value)} was given to a function of the device's module")

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,9 @@ HEADER = FOLDER / "cuda_on_cpu.h"
 FIBERS = FOLDER / "fibers.cpp"
 CHECKED = ["-fsanitize=alignment,bounds", "-fno-sanitize-recover=all"]
 COMMON = ["-O1", "-fPIC", "-shared", "-w", "-fno-strict-aliasing", "-fno-math-errno"]
-KERNEL = re.compile(
-    r'extern\s+"C"\s+__global__\s+(?:__launch_bounds__\s*\(.*?\)\s*)?void\s+(?:__launch_bounds__\s*\((.*?)\)\s*)?(\w+)\s*\('
-)
+BEFORE, BEHIND = (rf"(?:__launch_bounds__\s*\((?P<{group}>.*?)\)\s*)?" for group in ("before", "behind"))
+KERNEL = rf'extern\s+"C"\s+__global__\s+{BEFORE}void\s+{BEHIND}(?P<name>\w+)\s*\('
+STRUCTURE = re.compile(rf'{KERNEL}|namespace\s+(?P<opened>\w+)\s*{{|(?P<brace>[{{}}])|"(?:[^"\\]|\\.)*"')
 DYNAMIC = re.compile(r"extern\s+__shared__\s+([^;\[\]]+?)\s*\b(\w+)\s*\[\s*\]\s*;")
 
 
@@ -82,15 +83,36 @@ def _preprocessed(code: str, flags: list[str]) -> str:
     return done.stdout
 
 
+def _kernels(plain: str) -> Iterator[tuple[list[str], str, str]]:
+    """Yield each kernel's namespaces, its name, and how many threads a block may have at most."""
+    scopes: list[str | None] = []  # for each open brace, the namespace that it began
+    for found in STRUCTURE.finditer(plain):
+        if found["name"]:
+            yield [scope for scope in scopes if scope], found["name"], found["before"] or found["behind"] or "1024"
+        elif found["opened"]:
+            scopes.append(found["opened"])
+        elif found["brace"] == "{":
+            scopes.append(None)
+        elif found["brace"] == "}" and scopes:
+            scopes.pop()
+
+
 def _translation_unit(code: str, flags: list[str]) -> str:
     """Return the source in a nameless namespace, and behind it a table of its kernels."""
     plain = _preprocessed(code, flags)
-    kernels = [(name, bounds or "1024") for bounds, name in KERNEL.findall(plain)]
-    dynamic = {name: type_ for type_, name in DYNAMIC.findall(plain)}
-    rows = "".join(
-        f'  {{"{name}", L<{name}>::run, L<{name}>::parameters, L<{name}>::count, cuda_on_cpu::first({bounds})}},\n'
-        for name, bounds in kernels
+    kernels = list(_kernels(plain))
+    bounds = "".join(
+        f"{''.join(f'namespace {part} {{ ' for part in scope)}"
+        f"constexpr int most_threads_of_{name} = cuda_on_cpu::first({most});{' }' * len(scope)}\n"
+        for scope, name, most in kernels
     )
+    rows = ""
+    for scope, name, _ in kernels:
+        path = "".join(f"{part}::" for part in scope)
+        launcher = f"cuda_on_cpu::launcher<{path}{name}>"
+        members = f"{launcher}::run, {launcher}::parameters, {launcher}::count, {path}most_threads_of_{name}"
+        rows += f'  {{"{name}", {members}}},\n'
+    dynamic = {name: type_ for type_, name in DYNAMIC.findall(plain)}
     variables = "".join(
         f"thread_local {type_} {name}[(227 << 10) / sizeof({type_})];\n" for name, type_ in dynamic.items()
     )
@@ -99,8 +121,7 @@ namespace {{
 #line 1 "source.cu"
 {code}
 {variables}thread_local char in_shared_memory;
-template <auto kernel> using L = cuda_on_cpu::launcher<kernel>;
-const cuda_on_cpu::Kernel kernels[] = {{
+{bounds}const cuda_on_cpu::Kernel kernels[] = {{
 {rows}  {{}}}};
 }}
 #define EXPORTED extern "C" __attribute__((visibility("default")))

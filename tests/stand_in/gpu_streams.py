@@ -61,7 +61,8 @@ class Recording:
 
     def __init__(self, origin: Stream) -> None:
         self.origin = origin
-        self.joined: set[Stream] = set()
+        self.streams = {origin}
+        self.unjoined: set[Stream] = set()
         self.actions: list[Callable[[], None]] = []
         self.blocks: dict[int, weakref.ref[Any]] = {}
 
@@ -135,9 +136,10 @@ class Stream:
             return
         if self._recording is None:
             self._recording = recording
-            recording.joined.add(self)
+            recording.streams.add(self)
+            recording.unjoined.add(self)
         elif self is recording.origin and event._stream is not None:
-            recording.joined.discard(event._stream)
+            recording.unjoined.discard(event._stream)
 
     def launch_host_func(self, callback: Callable[[Any], Any], arg: Any) -> None:
         if self._recording is not None:
@@ -156,11 +158,10 @@ class Stream:
         recording = self._recording
         if recording is None or recording.origin is not self:
             raise CUDARuntimeError(1, "cudaErrorInvalidValue", "invalid argument")
-        unjoined = recording.joined
-        for stream in [self, *unjoined]:
+        for stream in recording.streams:
             stream._recording = None
         state.captured_with_the_null_stream -= not self.is_non_blocking
-        if unjoined:
+        if recording.unjoined:
             raise CUDARuntimeError(904, "cudaErrorStreamCaptureUnjoined", "capturing stream has unjoined work")
         return Graph(recording)
 
