@@ -26,7 +26,7 @@ FLOORS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("F3", ("ops",)),
     ("F4", ("conversion", "indexing")),
     ("F4", ("tensor",)),
-    ("F4", ("creation", "combining", "function")),
+    ("F4", ("creation", "combining", "function", "captured")),
     ("F5", ("functional", "testing")),
     ("F6", ("nn", "optim", "data")),
     ("F7", ("viz", "interop")),

@@ -27,6 +27,7 @@ from .backend import (
     set_float32_matmul_precision,
     set_num_threads,
 )
+from .captured import CapturedStep, capture
 from .combining import concatenate, maximum, minimum, stack, where
 from .creation import (
     arange,
@@ -51,11 +52,13 @@ __version__ = "0.1.0"
 _SUBPACKAGES = ("cuda", "data", "interop", "lab", "nn", "optim", "testing", "viz")
 
 __all__ = [
+    "CapturedStep",
     "Function",
     "Generator",
     "Tensor",
     "arange",
     "available_devices",
+    "capture",
     "concatenate",
     "enable_grad",
     "eye",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from .backend import Device, Generator, default_generator, device_of, dlpack, get_device
+from .backend import Device, Generator, default_generator, device_of, dlpack, fed, get_device
 from .checks import as_index, as_number, as_shape
 from .conversion import as_dtype
 from .dtypes import bfloat16
@@ -152,8 +152,8 @@ def randn(
     requires_grad: bool = False,
 ) -> Tensor:
     """Return values from the standard normal distribution, drawn on the host."""
-    values = (generator or default_generator).normal(as_shape("randn", shape, minimum=0))
-    return Tensor(values, dtype=dtype, device=device, requires_grad=requires_grad)
+    lengths, source = as_shape("randn", shape, minimum=0), generator or default_generator
+    return _drawn("randn", lambda: source.normal(lengths), dtype, device, requires_grad)
 
 
 def rand(
@@ -164,5 +164,12 @@ def rand(
     requires_grad: bool = False,
 ) -> Tensor:
     """Return values uniform in [0, 1), drawn on the host."""
-    values = (generator or default_generator).uniform(as_shape("rand", shape, minimum=0))
-    return Tensor(values, dtype=dtype, device=device, requires_grad=requires_grad)
+    lengths, source = as_shape("rand", shape, minimum=0), generator or default_generator
+    return _drawn("rand", lambda: source.uniform(lengths), dtype, device, requires_grad)
+
+
+def _drawn(where: str, draw: Callable[[], np.ndarray], dtype: Any, device: DeviceLike, requires_grad: bool) -> Tensor:
+    wanted = as_dtype(where, dtype)
+    with np.errstate(all="ignore"):  # a value too large for the dtype becomes infinite
+        array = fed(get_device(device), lambda: draw().astype(wanted))
+    return from_array(array).requires_grad_(requires_grad)

@@ -38,6 +38,10 @@ class GraphError(TinygradBNError, RuntimeError):
     """The autograd graph was used in a way that has no meaning."""
 
 
+class CaptureError(TinygradBNError, RuntimeError):
+    """A captured step does what a recording on the device cannot repeat."""
+
+
 class DataError(TinygradBNError, ValueError):
     """A data file is missing, truncated, corrupt, or not what it claims to be."""
 

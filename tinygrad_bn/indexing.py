@@ -27,6 +27,11 @@ def plain_index(index: Any, device: Device) -> tuple[Any, bool]:
     return (tuple(plain) if is_basic or isinstance(index, tuple) else plain[0]), is_basic
 
 
+def names_by_bools(index: Any) -> bool:
+    """Return whether a plain index holds an array of bools, so that what it names is as long as they are often True."""
+    return any(getattr(part, "dtype", None) == bool for part in (index if isinstance(index, tuple) else (index,)))
+
+
 def _plain_part(part: Any, device: Device) -> Any:
     if isinstance(part, Value):
         if part.device is not device:

@@ -12,11 +12,12 @@ import numpy as np
 from . import autograd, ops
 from .autograd import HookHandle, Node, Value, Version, apply, check_in_place
 from .backend import Device, device_of, dlpack, get_device
+from .backend.capturing import may_show_values, refuse_inside, refuse_reading
 from .checks import as_index, as_number, as_shape, normalize_axes, normalize_axis
 from .conversion import as_array, as_dtype
 from .dtypes import is_bfloat16, is_floating, is_half
 from .errors import ArgumentError, DTypeError, GraphError, OutOfBoundsError, ShapeError, explain
-from .indexing import plain_index
+from .indexing import names_by_bools, plain_index
 
 Axis = int | Sequence[int] | None
 
@@ -136,6 +137,7 @@ class Tensor(Value):
 
         Read-only, because a change would go unnoticed by the graph; `np.array(tensor)` gives a copy to write in.
         """
+        refuse_reading()
         array = self.device.to_host(self.data)
         if array is self.data:
             array = array.view()
@@ -146,6 +148,7 @@ class Tensor(Value):
         """Return the only element as a Python number."""
         if self.size != 1:
             raise ShapeError(explain("item", "one element", f"shape {self.shape}", "index first, or use tolist()"))
+        refuse_reading()
         return self.data.item()
 
     def tolist(self) -> Any:
@@ -169,6 +172,7 @@ class Tensor(Value):
         dl_device: tuple[int, int] | None = None,
         copy: bool | None = None,
     ) -> Any:
+        refuse_reading("one that another library is given")
         self._check_shareable("__dlpack__")
         request = {"stream": stream, "max_version": max_version, "dl_device": dl_device, "copy": copy}
         given = {name: value for name, value in request.items() if value is not None}  # arrays may know fewer names
@@ -196,6 +200,8 @@ class Tensor(Value):
             notes.append(f"op={self._node.op.name}")
         if self.requires_grad:
             notes.append("requires_grad=True")
+        if not may_show_values():
+            return f"Tensor({', '.join(notes)})"
         array = self.numpy()
         if is_bfloat16(array.dtype):
             array = array.astype("float32")  # NumPy writes no points after whole numbers of a dtype not its own
@@ -220,7 +226,7 @@ class Tensor(Value):
                     "use any() or all(), or compare with `is None`",
                 )
             )
-        return bool(self.data.item())
+        return bool(self.item())
 
     def __float__(self) -> float:
         return float(self.item())
@@ -304,10 +310,16 @@ class Tensor(Value):
     def to(self, device: str | Device) -> Tensor:
         """Return the tensor on another device (itself, if it is there already)."""
         target = get_device(device)
-        return self if target is self.device else self._apply(ops.ToDevice(self.device, target))
+        if target is self.device:
+            return self
+        if self.is_step_input:
+            got = f"one on {self.device} that is moved to {target}"
+            refuse_inside("inputs on the device that the step computes on", got, "move it before the call")
+        return self._apply(ops.ToDevice(self.device, target))
 
     def cpu(self) -> Tensor:
         """Return the tensor on the CPU."""
+        refuse_reading()
         return self.to("cpu")
 
     def cuda(self) -> Tensor:
@@ -798,6 +810,8 @@ class Tensor(Value):
 
     def __getitem__(self, index: Any) -> Tensor:
         plain, is_basic = plain_index(index, self.device)
+        if not is_basic and names_by_bools(plain):
+            refuse_reading("an index of bools, whose number the host must know", "use tg.where")
         try:
             return self._apply(ops.GetItem(plain, is_basic))
         except (IndexError, ValueError, TypeError) as error:
@@ -823,7 +837,7 @@ class Tensor(Value):
                 raise OutOfBoundsError(
                     explain(where, f"an index and values that fit shape {self.shape}", str(error))
                 ) from error
-        self.version.count += 1
+        self.has_changed()
 
 
 def as_operand(where: str, value: Any) -> Any:

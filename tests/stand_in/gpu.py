@@ -103,7 +103,9 @@ def _cupy() -> types.ModuleType:
         Event=gpu_streams.Event,
         Graph=gpu_streams.Graph,
         MemoryPool=MemoryPool,
+        Memory=gpu_memory.driver_memory,
         MemoryPointer=gpu_memory.MemoryPointer,
+        UnownedMemory=gpu_memory.UnownedMemory,
         alloc=lambda size: (state.thread.allocator or state.default_allocator)(size),  # type: ignore[misc]
         alloc_pinned_memory=gpu_memory.PinnedMemoryPointer,
         get_allocator=lambda: state.thread.allocator or state.default_allocator,

@@ -79,6 +79,11 @@ def _give_back(pool: weakref.ref[MemoryPool], block: Block, stream: int) -> None
 _alive: weakref.WeakSet[Memory] = weakref.WeakSet()
 
 
+def _poison(blocks: list[Block]) -> None:
+    for block in blocks:
+        block.bytes[block.begin : block.end] = POISON
+
+
 def check_all() -> None:
     """Fail if anybody has written beside an array that is alive."""
     for memory in list(_alive):
@@ -88,6 +93,28 @@ def check_all() -> None:
 def memory_at(address: int) -> Memory:
     """Return the lent memory in which an address lies."""
     return next(memory for memory in _alive if memory.ptr <= address < memory.ptr + max(memory.size, 1))
+
+
+def driver_memory(size: int) -> Memory:
+    """Return memory from the driver, as `cupy.cuda.Memory` does."""
+    return Memory(Block(size, state.thread.device), size, None, 0)
+
+
+class UnownedMemory:
+    """Memory of somebody else, who is kept as long as it is used."""
+
+    def __init__(self, ptr: int, size: int, owner: Any, device_id: int = -1) -> None:
+        self.ptr = ptr
+        self.size = size
+        self.device_id = state.thread.device if device_id == -1 else device_id
+        self.block = next(memory.block for memory in list(_alive) if memory.ptr == ptr)
+        self._owner = owner
+
+    @property
+    def device(self) -> Any:
+        from .gpu_streams import Device
+
+        return Device(self.device_id)
 
 
 class MemoryPointer:
@@ -104,9 +131,18 @@ class MemoryPointer:
 
 
 class MemoryPool:
-    """Memory that is lent again after it was freed, on the stream for which it was lent first."""
+    """Memory that is lent again after it was freed, on the stream for which it was lent first.
+
+    When the pool goes, so does its memory, whoever uses it.
+
+    Args:
+        allocator: where it takes memory from; None stands for the driver.
+    """
 
     def __init__(self, allocator: Any = None) -> None:
+        self._allocator = allocator
+        self._blocks: list[Block] = []
+        weakref.finalize(self, _poison, self._blocks).atexit = False
         self._free: dict[tuple[int, int, int], list[Block]] = defaultdict(list)
         self._used = 0
         self._limit = 0
@@ -118,9 +154,14 @@ class MemoryPool:
         free = self._free[key]
         if self._limit and not free and self.total_bytes() + capacity > self._limit:
             raise OutOfMemoryError(capacity, self.total_bytes(), self._limit)
-        block = free.pop() if free else Block(capacity, key[0])
+        block = free.pop() if free else self._fresh(capacity, key[0])
         self._used += capacity
         return MemoryPointer(Memory(block, size, self, key[1]), 0)
+
+    def _fresh(self, capacity: int, device: int) -> Block:
+        block = Block(capacity, device) if self._allocator is None else self._allocator(capacity).mem.block
+        self._blocks.append(block)
+        return block
 
     def _take_back(self, block: Block, stream: int) -> None:
         block.bytes[block.begin : block.end] = POISON

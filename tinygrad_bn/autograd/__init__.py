@@ -16,13 +16,14 @@ from .modes import (
     scope,
     trace,
 )
-from .node import Leaf, Node, Saved, Version
+from .node import InputVersion, Leaf, Node, Saved, Version
 from .op import Op
 from .value import Value
 
 __all__ = [
     "FusedOp",
     "HookHandle",
+    "InputVersion",
     "Leaf",
     "Node",
     "Op",

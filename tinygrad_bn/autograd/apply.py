@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ..backend import recording as get_recording
 from ..backend import renew_in_children
+from ..backend.capturing import refuse_inside
 from ..dtypes import FLOATING, is_floating, promoted
 from ..errors import (
     ArgumentError,
@@ -62,6 +64,10 @@ def apply(op: Op, *inputs: Any) -> Any:
                 )
             )
     kernels = kernels_of(device)
+    under_way = get_recording()
+    if under_way is not None:
+        for tensor in tensors:
+            under_way.uses(tensor)
     arrays = [value.data if isinstance(value, Value) else value for value in inputs]
     if op.broadcasts:
         arrays = _promoted(arrays, op.floating)
@@ -176,8 +182,11 @@ def check_in_place(where: str, tensor: Value) -> None:
     Raises:
         GraphError: a gradient is being recorded for it.
         ArgumentError: its memory is read-only.
+        CaptureError: it is an input of the captured step that is running.
     """
     check_writable(where, tensor)
+    if tensor.is_step_input:
+        refuse_inside("inputs that stay as they are", f"one that {where} changes", "change a copy, and return it")
     if grad_mode.get() and tensor.requires_grad:
         kind = "a leaf that requires grad" if tensor._node is None else "a computed tensor that requires grad"
         raise GraphError(

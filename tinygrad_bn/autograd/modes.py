@@ -9,6 +9,7 @@ from contextvars import ContextVar, Token
 from functools import wraps
 from typing import Any, TypeVar
 
+from ..backend.capturing import depends_on
 from ..errors import DTypeError, explain
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -20,6 +21,8 @@ grad_mode: ContextVar[bool] = ContextVar("tinygrad_bn.grad_mode", default=True)
 trace_mode: ContextVar[bool | Watch] = ContextVar("tinygrad_bn.trace_mode", default=False)
 _SLASH = "\N{DIVISION SLASH}"
 _scope: ContextVar[str] = ContextVar("tinygrad_bn.scope", default="")
+
+depends_on(grad_mode.get)
 
 
 class _GradMode:

@@ -22,6 +22,12 @@ class Version:
         self.count = 0
 
 
+class InputVersion(Version):
+    """That of a captured step's input, which the step must not change: a replay would not change the caller's."""
+
+    __slots__ = ()
+
+
 class Leaf:
     """A tensor that was given, not computed: a parameter, a buffer, an input.
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 from weakref import ReferenceType
 
-from ..backend import Device
+from ..backend import Device, recording
 from ..dtypes import is_floating
 from ..errors import DTypeError, GraphError, explain
-from .node import Leaf, Node, Version
+from .node import InputVersion, Leaf, Node, Version
 
 
 class Value:
@@ -47,6 +47,9 @@ class Value:
     @property
     def grad(self) -> Any:
         """The gradient collected by `backward`, a tensor of this one's shape, dtype and device; None before."""
+        under_way = recording()
+        if under_way is not None:
+            under_way.reads_gradient(self)
         return self._grad
 
     @grad.setter
@@ -63,6 +66,9 @@ class Value:
                         f"shape {new.shape} and dtype {new.dtype} on {gradient.device}",
                     )
                 )
+        under_way = recording()
+        if under_way is not None:
+            under_way.writes_gradient(self)
         self._grad = gradient
 
     @property
@@ -83,6 +89,9 @@ class Value:
             )
         if flag and not is_floating(self.data.dtype):
             raise DTypeError(explain("requires_grad", "a floating-point tensor", str(self.data.dtype), "use astype"))
+        under_way = recording()
+        if under_way is not None:
+            under_way.uses(self)
         if flag and not self._requires_grad:
             self._node = None  # what was only traced is a leaf from now on
         self._requires_grad = bool(flag)
@@ -93,6 +102,18 @@ class Value:
         if self._version is None:
             self._version = Version()
         return self._version
+
+    def has_changed(self) -> None:
+        """Count a change of this tensor's memory in place; whoever makes one calls this."""
+        self.version.count += 1
+        under_way = recording()
+        if under_way is not None:
+            under_way.changed(self)
+
+    @property
+    def is_step_input(self) -> bool:
+        """Whether this is an input of the captured step that is running, or a part of one."""
+        return isinstance(self._version, InputVersion)
 
     def wrap(
         self,

@@ -1,6 +1,6 @@
 """Devices and random numbers: what every higher floor stands on."""
 
-from .capturing import Recording, each_time, fed, recording
+from .capturing import each_time, fed, once, recording
 from .device import (
     Device,
     available_devices,
@@ -15,6 +15,7 @@ from .forks import renew_in_children
 from .memory import BufferPool
 from .precision import get_float32_matmul_precision, set_float32_matmul_precision
 from .random import Generator, default_generator, manual_seed
+from .recording import Recording
 from .threads import get_num_threads, set_num_threads
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "get_float32_matmul_precision",
     "get_num_threads",
     "manual_seed",
+    "once",
     "recording",
     "register_device",
     "renew_in_children",

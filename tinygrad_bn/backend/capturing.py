@@ -1,42 +1,48 @@
-"""What a captured step must do on the host before each replay.
+"""Captured steps: what their code may not do, and what the host does again before each replay.
 
 A captured step runs its Python code once, while it is recorded; afterwards the device repeats what was recorded and the
-host does only what is noted here: drawing random masks, advancing step counts, reading the learning rate. Code that is
-to work in a captured step goes through `fed` and `each_time`; outside one they do their work at once and note nothing.
+host does only what is noted: drawing random masks, advancing step counts, reading the learning rate. Code that is to
+work in a captured step goes through `fed` and `each_time`; outside one they do their work at once and note nothing.
+
+What would go wrong at a replay is refused from the first call on, on every device: values that the host reads, and
+random numbers that nobody draws anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import linecache
+import sys
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
+from types import FrameType
 from typing import Any
 
 import numpy as np
 
+from ..errors import CaptureError, explain
+from .recording import Recording, current
 
-class Recording:
-    """A step while it is recorded.
+_PACKAGE = __name__.partition(".")[0]
+_NOT_THE_USERS = (_PACKAGE, "cupy", "cupy_backends", "numpy")
 
-    Attributes:
-        before_replay: what the host does before each replay, in the order in which the step's code did it.
-    """
+_inside: ContextVar[bool] = ContextVar("tinygrad_bn.inside_captured_step", default=False)
+_repeated: ContextVar[bool] = ContextVar("tinygrad_bn.repeated_host_work", default=False)
+_recording = current
 
-    def __init__(self) -> None:
-        self.before_replay: list[Callable[[], None]] = []
-
-
-_recording: ContextVar[Recording | None] = ContextVar("tinygrad_bn.recording", default=None)
+_modes: list[Callable[[], Hashable]] = []
 
 
 def recording() -> Recording | None:
     """Return the recording under way in this thread, if there is one."""
-    return _recording.get()
+    return current.get()
 
 
 def each_time(action: Callable[[], None]) -> None:
     """Do something now and, where a step is being recorded, again before each replay of it."""
-    action()
-    under_way = _recording.get()
+    with _as_repeated():
+        action()
+    under_way = current.get()
     if under_way is not None:
         under_way.before_replay.append(action)
 
@@ -47,8 +53,147 @@ def fed(device: Any, draw: Callable[[], np.ndarray]) -> Any:
     Args:
         draw: gives a NumPy array, of the same shape and dtype each time.
     """
-    array = device.from_host(draw())
-    under_way = _recording.get()
-    if under_way is not None:
-        under_way.before_replay.append(lambda: device.refill(array, draw()))
+    with _as_repeated():
+        values = draw()
+    under_way = current.get()
+    if under_way is None:
+        return device.from_host(values)
+    with under_way.aside():
+        array = device.from_host(values)
+    under_way.before_replay.append(lambda: device.refill(array, draw()))
     return array
+
+
+def literal(place: Callable[[np.ndarray], Any], values: np.ndarray) -> Any:
+    """Return what `place` makes of values that a step's code holds; each replay starts from a new copy of them.
+
+    Args:
+        place: puts a NumPy array on a device.
+    """
+    under_way = current.get()
+    if under_way is None:
+        return place(values)
+    with under_way.aside():
+        array = place(values)
+    under_way.kept.append(array)
+    return array.copy(order="K")
+
+
+@contextmanager
+def once() -> Iterator[None]:
+    """Inside, a device works at once, also while a step is recorded, and replays do not repeat it.
+
+    For what a step makes when it finds none and goes on with in later steps, such as an optimiser's buffers.
+    """
+    under_way = current.get()
+    if under_way is None:
+        yield
+    else:
+        with under_way.aside():
+            yield
+
+
+def depends_on(mode: Callable[[], Hashable]) -> None:
+    """Make steps be recorded separately for each value that `mode` returns as they are called."""
+    _modes.append(mode)
+
+
+def modes() -> tuple[Hashable, ...]:
+    """Return what is in force now of all that recorded steps depend on."""
+    return tuple(mode() for mode in _modes)
+
+
+@contextmanager
+def recorded(notes: Recording) -> Iterator[None]:
+    """Inside runs the code of a step that is being recorded."""
+    token = current.set(notes)
+    try:
+        yield
+    finally:
+        current.reset(token)
+
+
+@contextmanager
+def captured_step() -> Iterator[None]:
+    """Inside runs the code of a captured step, whether it is recorded or not."""
+    token = _inside.set(True)
+    try:
+        yield
+    finally:
+        _inside.reset(token)
+
+
+def is_inside() -> bool:
+    """Return whether the code of a captured step is running in this thread."""
+    return _inside.get()
+
+
+def refuse_inside(expected: str, got: str, remedy: str) -> None:
+    """Raise if the code of a captured step is running; the message names the line of the user's that does it.
+
+    Raises:
+        CaptureError: it is.
+    """
+    if _inside.get():
+        raise CaptureError(explain(f"a captured step, {place_of(_frames())}", expected, got, remedy))
+
+
+def refuse_reading(
+    what: str = "one that is read", remedy: str = "return the tensor from the step and read it after the call"
+) -> None:
+    """Raise if a captured step is running, because the host would have to wait for a value; as `refuse_inside`."""
+    refuse_inside("values to stay on the device", what, remedy)
+
+
+def may_show_values() -> bool:
+    """Return whether a tensor's `repr` may read its values: not in a captured step, where only our messages need it.
+
+    Raises:
+        CaptureError: a captured step is running, and it is not the package that asks.
+    """
+    if not _inside.get():
+        return True
+    if sys._getframe(2).f_globals.get("__name__", "").partition(".")[0] != _PACKAGE:
+        refuse_reading("one that is printed")
+    return False
+
+
+def refuse_drawing() -> None:
+    """Raise if a captured step draws random numbers outside `fed` and `each_time`, which draw them for each replay."""
+    if not _repeated.get():
+        expected = "random numbers that are drawn anew at each replay, as by functional.dropout, tg.rand and tg.randn"
+        refuse_inside(expected, "a generator's own method", "draw before the call and give the step a tensor")
+
+
+def place_of(frames: Iterable[tuple[FrameType, int]]) -> str:
+    """Return file, line and source of the innermost of some frames, given innermost first, that is of the user's code.
+
+    Of a step that lies in the package itself it is the step's own line.
+    """
+    filename, line = "", 0
+    for frame, number in frames:
+        module = str(frame.f_globals.get("__name__", ""))
+        if filename and module.startswith(f"{_PACKAGE}.captured"):
+            break
+        filename, line = frame.f_code.co_filename, number
+        if module.partition(".")[0] not in _NOT_THE_USERS:
+            break
+    source = linecache.getline(filename, line).strip()
+    place = f"{filename}, line {line}"
+    return f"{place} ({source})" if source else place
+
+
+def _frames() -> Iterator[tuple[FrameType, int]]:
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        yield frame, frame.f_lineno
+        frame = frame.f_back
+
+
+@contextmanager
+def _as_repeated() -> Iterator[None]:
+    token = _repeated.set(True)
+    try:
+        yield
+    finally:
+        _repeated.reset(token)

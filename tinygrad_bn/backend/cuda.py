@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import DeviceError, explain
+from .capturing import literal
+from .cuda_graph import GraphRecorder
 from .device import Device
 
 _WHEELS = ("cupy", "cupy-cuda11x", "cupy-cuda12x", "cupy-cuda13x")
@@ -86,7 +88,12 @@ def open_device(index: int) -> Device:
     def from_host(array: np.ndarray) -> Any:
         if activate is not None:
             activate()
-        return cupy.asarray(array)
+        return literal(cupy.asarray, array)
+
+    @functools.cache
+    def recorder() -> GraphRecorder:
+        with gpu:
+            return GraphRecorder(cupy)
 
     return Device(
         f"cuda:{index}",
@@ -97,6 +104,7 @@ def open_device(index: int) -> Device:
         CudaMemory(cupy, index),
         activate,
         functools.partial(_from_peer, cupy, gpu),
+        recorder,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DeviceError, explain
+from .capturing import refuse_reading
 from .forks import renew_in_children
 from .memory import BufferPool
 
@@ -28,9 +29,21 @@ class Device:
         memory: where kernels take outputs and workspaces, a `BufferPool` or its like; None leaves that to the module.
         activate: makes the device the one that its module computes and allocates on; None where there is only one.
         from_peer: returns an array of another device of the same module as one of this device, without the host.
+        recorder: returns what records steps on the device, see `GraphRecorder`; None where steps are plain calls.
     """
 
-    __slots__ = ("activate", "array_type", "from_host", "from_peer", "kernels", "memory", "name", "to_host", "xp")
+    __slots__ = (
+        "activate",
+        "array_type",
+        "from_host",
+        "from_peer",
+        "kernels",
+        "memory",
+        "name",
+        "recorder",
+        "to_host",
+        "xp",
+    )
 
     def __init__(
         self,
@@ -42,6 +55,7 @@ class Device:
         memory: Any = None,
         activate: Callable[[], None] | None = None,
         from_peer: Callable[[Any], Any] | None = None,
+        recorder: Callable[[], Any] | None = None,
     ) -> None:
         self.name = name
         self.xp = xp
@@ -51,6 +65,7 @@ class Device:
         self.memory = memory
         self.activate = activate
         self.from_peer = from_peer
+        self.recorder = recorder
         self.kernels: Any = None  # chosen by the kernels floor on first use
 
     def use(self) -> Any:
@@ -72,6 +87,8 @@ class Device:
 
     def fetch(self, array: Any, source: Device) -> Any:
         """Return a copy of another device's array on this device; between GPUs it does not pass through the host."""
+        if source.name != "cpu":
+            refuse_reading("one that is moved to another device")
         if self.from_peer is not None and source.array_type is self.array_type:
             return self.from_peer(array)
         return self.from_host(source.to_host(array))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..errors import unknown_choice
+from .capturing import depends_on
 
 PRECISIONS = ("highest", "high", "medium")
 
@@ -29,3 +30,6 @@ def set_float32_matmul_precision(precision: str) -> None:
     if precision not in PRECISIONS:
         raise unknown_choice("set_float32_matmul_precision", "the precision", precision, PRECISIONS)
     _precision = precision
+
+
+depends_on(get_float32_matmul_precision)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, explain
+from .capturing import refuse_drawing
 from .forks import renew_in_children
 
 
@@ -32,18 +33,22 @@ class Generator:
 
     def normal(self, shape: tuple[int, ...], mean: float = 0.0, std: float = 1.0) -> np.ndarray:
         """Draw float64 values from the normal distribution."""
+        refuse_drawing()
         return self._numpy.normal(mean, std, shape)
 
     def uniform(self, shape: tuple[int, ...], low: float = 0.0, high: float = 1.0) -> np.ndarray:
         """Draw float64 values uniformly from [low, high)."""
+        refuse_drawing()
         return self._numpy.uniform(low, high, shape)
 
     def integers(self, low: int, high: int, shape: tuple[int, ...]) -> np.ndarray:
         """Draw int64 values uniformly from low to high - 1."""
+        refuse_drawing()
         return self._numpy.integers(low, high, shape)
 
     def permutation(self, n: int) -> np.ndarray:
         """Return the numbers 0 .. n-1 in a random order."""
+        refuse_drawing()
         return self._numpy.permutation(n)
 
     def get_state(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import ops
 from ..autograd import apply
-from ..backend import default_generator
+from ..backend import default_generator, fed
 from ..checks import as_bool, as_number
 from ..errors import ArgumentError, DTypeError, ShapeError, explain, unknown_choice
 from ..kernels.reference.activations import FORMULAS
@@ -154,10 +154,16 @@ def rrelu(
         raise ArgumentError(explain("rrelu", "lower <= upper", f"{lower} and {upper}"))
     if not training:
         return _activation("leaky_relu", x, negative_slope=(lower + upper) / 2)
-    with np.errstate(over="ignore"):  # of float16
-        slopes = x.device.from_host(default_generator.uniform(x.shape, lower, upper).astype(x.dtype))
+    shape, dtype = x.shape, x.dtype
+    slopes = fed(x.device, lambda: _random_slopes(shape, lower, upper, dtype))
     result: Tensor = apply(ops.ParametricReLU(), x, x.wrap(slopes))
     return result
+
+
+def _random_slopes(shape: tuple[int, ...], lower: float, upper: float, dtype: Any) -> np.ndarray:
+    with np.errstate(over="ignore"):  # of float16
+        slopes: np.ndarray = default_generator.uniform(shape, lower, upper).astype(dtype)
+    return slopes
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:

@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import ops
 from ..autograd import apply
+from ..backend.capturing import refuse_reading
 from ..checks import as_index, check_probability, normalize_axis
 from ..dtypes import is_floating, is_half, promoted
 from ..errors import ArgumentError, DTypeError, ShapeError, explain, unknown_choice
@@ -157,6 +158,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     if classes == -1:
         if tensor.size == 0:
             raise ArgumentError(explain("one_hot", "num_classes for an empty tensor", "-1"))
+        refuse_reading("the largest class", "pass num_classes")
         classes = int(tensor.max().item()) + 1
     check_classes("one_hot", tensor, classes, None)
     return (tensor.unsqueeze(-1) == tensor.wrap(tensor.device.use().arange(classes))).astype("int64")

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import ops
 from ..autograd import Op, apply, check_in_place
-from ..backend import default_generator
+from ..backend import default_generator, fed
 from ..checks import as_bool, as_number, check_probability
 from ..errors import ArgumentError, ShapeError, explain, unknown_choice
 from ..kernels import kernels_of
@@ -139,7 +139,11 @@ def _normalize(
         op = training_op(eps)
         result = apply(op, flat, weight, bias)
         if running_mean is not None and running_var is not None:
-            _move(running_mean, running_var, op.statistics, count, momentum)
+            batches = None if num_batches_tracked is None else num_batches_tracked.data
+            averages = RunningAverages(running_mean.data, running_var.data, momentum, batches)
+        result = apply(training_op(eps, averages), flat, weight, bias)
+        for tensor in moved:
+            tensor.has_changed()
     elif running_mean is None or running_var is None:
         raise ArgumentError(
             explain(where, "running_mean and running_var in evaluation", "None", "or pass training=True")
@@ -188,9 +192,15 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     p = check_probability("dropout", "p", p)
     if not training or p == 0:
         return x
-    keep = default_generator.uniform(x.shape) >= p
+    shape, dtype = x.shape, x.dtype
+    result: Tensor = apply(ops.Dropout(fed(x.device, lambda: _dropout_mask(shape, p, dtype))), x)
+    return result
+
+
+def _dropout_mask(shape: tuple[int, ...], p: float, dtype: Any) -> np.ndarray:
+    """Draw 0 with probability p, else 1 / (1 - p)."""
+    keep = default_generator.uniform(shape) >= p
     scale = 0.0 if math.isclose(p, 1.0) else 1.0 / (1.0 - p)
     with np.errstate(over="ignore"):  # of float16
-        mask = x.device.from_host((keep * scale).astype(x.dtype))
-    result: Tensor = apply(ops.Dropout(mask), x)
-    return result
+        mask: np.ndarray = (keep * scale).astype(dtype)
+    return mask

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from ..autograd.modes import trace_mode
+from ..backend.capturing import depends_on
 from ..checks import as_bool
 from ..kernels.reference.activations import FORMULAS
 from ..tensor import Tensor
@@ -15,6 +16,8 @@ from .module import Module
 from .normalization import BatchNorm1d, BatchNorm2d
 
 _fusion: ContextVar[bool] = ContextVar("tinygrad_bn.nn.fusion", default=True)
+
+depends_on(_fusion.get)
 
 # Not among them: a trained or random slope (PReLU, RReLU), and the identity, which costs nothing anyway.
 _NAMES: dict[type[Module], str] = {

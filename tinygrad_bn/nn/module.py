@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from ..autograd import HookHandle, as_scope, enter_scope, leave_scope
-from ..backend import Device, get_device
+from ..backend import Device, Recording, get_device, recording
 from ..conversion import as_dtype
 from ..dtypes import is_floating
 from ..errors import ArgumentError, DTypeError, GraphError, explain
@@ -70,6 +70,9 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the hooks and `forward`, inside the scope that bears the module's name."""
+        under_way = recording()
+        if under_way is not None:
+            self._note(under_way)
         token = enter_scope(self._scope_name)
         try:
             if self._forward_pre_hooks:
@@ -78,6 +81,15 @@ class Module:
             return self._run_hooks(args, output) if self._forward_hooks else output
         finally:
             leave_scope(token)
+
+    def _note(self, under_way: Recording) -> None:
+        """Tell a recording the modes and the parts that it depends on, of this module and of every module inside."""
+        if (id(self.__dict__), "training") in under_way.entries:
+            return
+        for module in self.modules():
+            under_way.finds(module.__dict__, "training")
+            for key in _REGISTRIES:
+                under_way.finds(module.__dict__[key])
 
     def _run_pre_hooks(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         for hook in tuple(self._forward_pre_hooks.values()):
@@ -258,6 +270,9 @@ class Module:
         """Set `training` here and in every module inside; returns the module."""
         if not isinstance(mode, bool):
             raise DTypeError(explain("train", "True or False", repr(mode)))
+        under_way = recording()
+        if under_way is not None:
+            self._note(under_way)
         for module in self.modules():
             module.training = mode
         return self
@@ -275,8 +290,10 @@ class Module:
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or (`set_to_none=False`) fill those there are with zeros."""
         for parameter in self.parameters():
-            if parameter.grad is not None:
-                parameter.grad = None if set_to_none else parameter.grad.detach() * 0.0
+            if set_to_none:
+                parameter.grad = None
+            elif parameter.grad is not None:
+                parameter.grad = parameter.grad.detach() * 0.0
 
     def apply(self, function: Callable[[Module], Any]) -> Self:
         """Call a function with every module inside, children first, and then with this one; returns the module."""

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from .. import functional as F
+from ..backend.capturing import refuse_reading
 from ..checks import as_index, as_number
 from ..creation import ones, zeros
 from ..errors import ShapeError, explain
@@ -80,6 +81,7 @@ class _BatchNorm(Module):
             return function(input, None, None, self.weight, self.bias, training=True, eps=self.eps)
         momentum = self.momentum
         if momentum is None:
+            refuse_reading("the number of batches", "give the layer a momentum")
             momentum = 1.0 / (int(self.num_batches_tracked.item()) + 1)
         output = function(input, self.running_mean, self.running_var, self.weight, self.bias, True, momentum, self.eps)
         self.num_batches_tracked.data += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from ..backend import each_time
+from ..backend import each_time, once
 from ..checks import as_number
 from ..creation import zeros_like
 from ..errors import ArgumentError, explain
@@ -62,9 +62,10 @@ class Adam(Optimizer):
     def update(self, parameters: list[Tensor], group: Group, states: list[dict[str, Any]], skip: Tensor | None) -> None:
         """Change parameters of one device."""
         device = parameters[0].device
-        for parameter, state in zip(parameters, states, strict=True):
-            if not state:
-                state.update(step=0, exp_avg=zeros_like(parameter), exp_avg_sq=zeros_like(parameter))
+        with once():
+            for parameter, state in zip(parameters, states, strict=True):
+                if not state:
+                    state.update(step=0, exp_avg=zeros_like(parameter), exp_avg_sq=zeros_like(parameter))
         each_time(lambda: _count(states))
         for numbers in counted_alike(states, [state["step"] for state in states]).values():
             together = [states[number] for number in numbers]

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..autograd import check_writable
+from ..backend import Recording, once, recording
 from ..checks import as_index, as_number
 from ..dtypes import is_floating
 from ..errors import ArgumentError, DTypeError, GraphError, StateError, explain
@@ -110,8 +111,10 @@ class Optimizer:
         """Forget the gradients, or (`set_to_none=False`) fill those there are with zeros."""
         for group in self.param_groups:
             for parameter in group["params"]:
-                if parameter.grad is not None:
-                    parameter.grad = None if set_to_none else parameter.grad.detach() * 0.0
+                if set_to_none:
+                    parameter.grad = None
+                elif parameter.grad is not None:
+                    parameter.grad = parameter.grad.detach() * 0.0
 
     def step(self, skip: Tensor | None = None) -> None:
         """Change every parameter that has a gradient, in place; those without are left alone.
@@ -138,8 +141,22 @@ class Optimizer:
                 for parameters in by_device.values():
                     states = [self._state_of(parameter) for parameter in parameters]
                     for parameter in parameters:
-                        parameter.version.count += 1
+                        parameter.has_changed()
                     self.update(parameters, group, states, skip)
+        under_way = recording()
+        if under_way is not None:
+            self._note(under_way)
+
+    def _note(self, under_way: Recording) -> None:
+        """Tell a recording what it depends on: the groups, and the tensors that are remembered."""
+        under_way.finds(self.__dict__, "state")
+        under_way.counts(self.param_groups)
+        for group in self.param_groups:
+            under_way.counts(group["params"])
+        for state in self.state.values():
+            for value in state.values():
+                if isinstance(value, Tensor):
+                    under_way.uses(value)
 
     def _state_of(self, parameter: Tensor) -> dict[str, Any]:
         """Return what is remembered of a parameter; its tensors follow the parameter to another device or dtype."""
@@ -147,7 +164,8 @@ class Optimizer:
         for name in self.buffers:
             buffer = state.get(name)
             if buffer is not None and (buffer.device is not parameter.device or buffer.dtype != parameter.dtype):
-                state[name] = buffer.to(parameter.device).astype(parameter.dtype)
+                with once():
+                    state[name] = buffer.to(parameter.device).astype(parameter.dtype)
         return state
 
     def update(self, parameters: list[Tensor], group: Group, states: list[dict[str, Any]], skip: Tensor | None) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from itertools import chain, repeat
 from typing import Any
 
+from ..backend import once
 from ..checks import as_number
 from ..creation import zeros_like
 from ..errors import ArgumentError, explain
@@ -81,8 +82,9 @@ class SGD(Optimizer):
             together = [states[number] for number in numbers]
             velocities = None
             if group["momentum"] != 0:
-                for number in numbers if is_first else ():
-                    states[number]["momentum_buffer"] = zeros_like(parameters[number])
+                with once():
+                    for number in numbers if is_first else ():
+                        states[number]["momentum_buffer"] = zeros_like(parameters[number])
                 velocities = [state["momentum_buffer"].data for state in together]
             kernels_of(device).sgd_all(
                 [parameters[number].data for number in numbers],

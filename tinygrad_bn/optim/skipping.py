@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Device
+from ..backend import Device, once
 from ..kernels import Skip, kernels_of
 from ..tensor import Tensor
 
@@ -47,9 +47,11 @@ def count_step(
     if taken is None and skip is None:
         return None
     if taken is None:
-        taken = Tensor(np.asarray(before, np.int64), device=device)
+        with once():
+            taken = Tensor(np.asarray(before, np.int64), device=device)
     elif taken.device is not device or sum(s.get(_TAKEN) is taken for s in all_states.values()) > len(states):
-        taken = Tensor(taken, device=device)  # some of those that share it miss this step: from here on they differ
+        with once():  # some of those that share it miss this step: from here on they differ
+            taken = Tensor(taken, device=device)
     for state in states:
         state[_TAKEN] = taken
     flag = Tensor(np.asarray(False), device=device) if skip is None else skip.to(device)
