@@ -139,11 +139,7 @@ def _normalize(
         op = training_op(eps)
         result = apply(op, flat, weight, bias)
         if running_mean is not None and running_var is not None:
-            batches = None if num_batches_tracked is None else num_batches_tracked.data
-            averages = RunningAverages(running_mean.data, running_var.data, momentum, batches)
-        result = apply(training_op(eps, averages), flat, weight, bias)
-        for tensor in moved:
-            tensor.has_changed()
+            _move(running_mean, running_var, op.statistics, count, momentum)
     elif running_mean is None or running_var is None:
         raise ArgumentError(
             explain(where, "running_mean and running_var in evaluation", "None", "or pass training=True")
@@ -178,7 +174,7 @@ def _move(running_mean: Tensor, running_var: Tensor, statistics: tuple[Any, Any]
     with np.errstate(all="ignore"):  # infinities and NaN are values like any other
         for running, new in ((running_mean, mean), (running_var, variance * (count / (count - 1)))):
             kernels.blend(running.data, new, momentum)
-            running.version.count += 1
+            running.has_changed()
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:

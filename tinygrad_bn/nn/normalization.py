@@ -85,7 +85,7 @@ class _BatchNorm(Module):
             momentum = 1.0 / (int(self.num_batches_tracked.item()) + 1)
         output = function(input, self.running_mean, self.running_var, self.weight, self.bias, True, momentum, self.eps)
         self.num_batches_tracked.data += 1
-        self.num_batches_tracked.version.count += 1
+        self.num_batches_tracked.has_changed()
         return output
 
     def _check(self, input: Tensor) -> None:
