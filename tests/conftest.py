@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Generator, Iterator
 from types import ModuleType
 
@@ -13,6 +14,7 @@ os.environ["MKL_NUM_THREADS"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
 
 import hypothesis
+import on_device
 import pytest
 import stand_in
 
@@ -29,6 +31,7 @@ def _seeded() -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    on_device.add_option(parser)
     parser.addoption(
         "--emulated-gpu",
         action="store_true",
@@ -37,9 +40,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    on_device.use(config)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    on_device.mark(config, items)
+
+
 @pytest.fixture
-def emulated_gpu() -> Iterator[ModuleType]:
+def emulated_gpu(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
     """A GPU that is emulated on the CPU, as "cuda" and "cuda:0"; the value is the module that stands in for CuPy."""
+    if on_device.is_emulated(request.config):
+        yield sys.modules["cupy"]
+        return
     with stand_in.emulated_gpu() as cupy:
         yield cupy
 

@@ -85,6 +85,7 @@ FUNCTIONS = frozenset(
         "reshape",
         "rint",
         "searchsorted",
+        "shares_memory",
         "sign",
         "sin",
         "sinh",
