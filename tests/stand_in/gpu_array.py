@@ -26,7 +26,8 @@ READ_BY_THE_HOST |= {np.ndarray.sort, np.ndarray.argsort}
 MOST_CONCATENATED = 8
 """Of more arrays of one dtype CuPy copies a table of addresses to the GPU."""
 # Results lie in memory as the input does; all others have CuPy's one order, C.
-ORDER_KEPT = {np.empty_like, np.zeros_like, np.ones_like, np.full_like, np.array, np.asarray, np.ndarray.astype}
+ORDER_KEPT = {np.empty_like, np.zeros_like, np.ones_like, np.full_like, np.array, np.asarray}
+ORDER_KEPT |= {np.ndarray.astype, np.ndarray.copy}
 VIEWS = {
     operator.getitem,
     np.reshape,

@@ -59,15 +59,15 @@ class LossOverrides(CudaBase):
     def _softmax(self, x: Any, logarithm: bool) -> Any:
         x = without_gaps(x)
         y = self.xp.empty(x.shape, x.dtype)
-        self._launch("softmax", x, logarithm, y)
+        self._launch_softmax("softmax", x, logarithm, y)
         return y
 
     def _softmax_grad(self, grad: Any, output: Any, logarithm: bool) -> Any:
         grad_x = self.xp.empty(output.shape, output.dtype)
-        self._launch("softmax_gradient", without_gaps(output), logarithm, grad_x, without_gaps(grad))
+        self._launch_softmax("softmax_gradient", without_gaps(output), logarithm, grad_x, without_gaps(grad))
         return grad_x
 
-    def _launch(self, name: str, x: Any, logarithm: bool, out: Any, *before: Any) -> None:
+    def _launch_softmax(self, name: str, x: Any, logarithm: bool, out: Any, *before: Any) -> None:
         rows, classes = _size(x)
         blocks = -(-int(rows) // _ROWS)
         arguments = (*before, x, rows, classes, np.int32(logarithm), out)

@@ -37,7 +37,7 @@ class PoolingOverrides(CudaBase):
         out = self.xp.empty(shape, x.dtype)
         winner = self.xp.empty(shape, np.uint8 if kernel[0] * kernel[1] <= _MOST_IN_A_BYTE else np.int32)
         pooling = _pooling(kernel, stride, padding, dilation, x.shape[2:], out_size)
-        self._launch(f"max_pool_{_WINNERS[winner.dtype]}", images, pooling, out, winner)
+        self._launch_pooling(f"max_pool_{_WINNERS[winner.dtype]}", images, pooling, out, winner)
         return out.transpose(0, 3, 1, 2), winner.transpose(0, 3, 1, 2)
 
     def max_pool2d_indices(
@@ -60,7 +60,7 @@ class PoolingOverrides(CudaBase):
         out = self.xp.empty((len(values), *input_size, values.shape[1]), values.dtype)
         pooling = _pooling(kernel, stride, padding, dilation, input_size, values.shape[2:])
         name = f"max_pool_scatter_{_WINNERS[winner.dtype]}"
-        self._launch(name, images_of(values), pooling, out, images_of(winner))
+        self._launch_pooling(name, images_of(values), pooling, out, images_of(winner))
         return out.transpose(0, 3, 1, 2)
 
     def max_pool2d_gather(self, x: Any, winner: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Any:
@@ -70,7 +70,7 @@ class PoolingOverrides(CudaBase):
         out = self.xp.empty((len(x), *out_size, x.shape[1]), x.dtype)
         pooling = _pooling(kernel, stride, padding, dilation, x.shape[2:], out_size)
         name = f"max_pool_gather_{_WINNERS[winner.dtype]}"
-        self._launch(name, images_of(x), pooling, out, images_of(winner), width=1)
+        self._launch_pooling(name, images_of(x), pooling, out, images_of(winner), width=1)
         return out.transpose(0, 3, 1, 2)
 
     def avg_pool2d(self, x: Any, kernel: Pair, stride: Pair, padding: Pair, out_size: Pair, divisor: Any) -> Any:
@@ -78,7 +78,7 @@ class PoolingOverrides(CudaBase):
             return super().avg_pool2d(x, kernel, stride, padding, out_size, divisor)
         out = self.xp.empty((len(x), *out_size, x.shape[1]), x.dtype)
         pooling = _pooling(kernel, stride, padding, (1, 1), x.shape[2:], out_size)
-        self._launch("avg_pool", images_of(x), pooling, out, *_shares(divisor, x.dtype), lanes=kernel[0])
+        self._launch_pooling("avg_pool", images_of(x), pooling, out, *_shares(divisor, x.dtype), lanes=kernel[0])
         return out.transpose(0, 3, 1, 2)
 
     def avg_pool2d_grad(
@@ -88,7 +88,7 @@ class PoolingOverrides(CudaBase):
             return super().avg_pool2d_grad(grad, input_size, kernel, stride, padding, divisor)
         out = self.xp.empty((len(grad), *input_size, grad.shape[1]), grad.dtype)
         pooling = _pooling(kernel, stride, padding, (1, 1), input_size, grad.shape[2:])
-        self._launch("avg_pool_gradient", images_of(grad), pooling, out, *_shares(divisor, grad.dtype))
+        self._launch_pooling("avg_pool_gradient", images_of(grad), pooling, out, *_shares(divisor, grad.dtype))
         return out.transpose(0, 3, 1, 2)
 
     def avg_pool2d_divisor(
@@ -102,20 +102,20 @@ class PoolingOverrides(CudaBase):
     ) -> Any:
         """Return one number where it is the same for all windows: nothing is computed on the device then."""
         key = (input_size, kernel, stride, padding, out_size, count_include_pad)
-        found = self._divisors.get(key)
+        found = self._pooling_divisors.get(key)
         if found is None:
             on_host = Kernels(get_device("cpu")).avg_pool2d_divisor(*key)
             first = float(on_host[0, 0])
             with once():
                 found = first if (on_host == first).all() else self.device.from_host(on_host)
-            self._divisors[key] = found
+            self._pooling_divisors[key] = found
         return found
 
     @cached_property
-    def _divisors(self) -> dict[Any, Any]:
+    def _pooling_divisors(self) -> dict[Any, Any]:
         return {}
 
-    def _launch(
+    def _launch_pooling(
         self,
         name: str,
         images: Any,

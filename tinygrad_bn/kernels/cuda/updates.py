@@ -39,7 +39,7 @@ class UpdateOverrides(CudaBase):
     ) -> None:
         columns = [parameters, gradients, *([] if velocities is None else [velocities])]
         if _covers(columns):
-            self._update("sgd", 3, columns, lambda: _sgd_numbers(settings()), skip)
+            self._update_all("sgd", 3, columns, lambda: _sgd_numbers(settings()), skip)
         else:
             super().sgd_all(parameters, gradients, velocities, settings, skip)
 
@@ -54,11 +54,11 @@ class UpdateOverrides(CudaBase):
     ) -> None:
         columns = [parameters, gradients, means, squares]
         if _covers(columns):
-            self._update("adam", 4, columns, lambda: _adam_numbers(settings()), skip)
+            self._update_all("adam", 4, columns, lambda: _adam_numbers(settings()), skip)
         else:
             super().adam_all(parameters, gradients, means, squares, settings, skip)
 
-    def _update(
+    def _update_all(
         self, name: str, most_columns: int, columns: list[Sequence[Any]], numbers: Numbers, skip: Skip | None
     ) -> None:
         """Launch a kernel for all rows of the columns.

@@ -1,0 +1,31 @@
+"""Parts of arrays, and the way back, in the order of memory that is found; CuPy would write all in C order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .base import CudaBase
+
+Axes = tuple[int, ...]
+
+
+class IndexingOverrides(CudaBase):
+    """Padding, and the gradient of reading a part, as residual networks need them for images."""
+
+    def scatter_add(self, values: Any, index: Any, shape: tuple[int, ...], has_repeats: bool) -> Any:
+        if has_repeats or values.ndim != len(shape):
+            return super().scatter_add(values, index, shape, has_repeats)
+        to_memory, back = _outer_first(values)
+        result = self.xp.zeros(tuple(shape[axis] for axis in to_memory), values.dtype).transpose(back)
+        result[index] = values
+        return result
+
+    def pad(self, x: Any, widths: tuple[tuple[int, int], ...], value: float) -> Any:
+        to_memory, back = _outer_first(x)
+        return super().pad(x.transpose(to_memory), tuple(widths[axis] for axis in to_memory), value).transpose(back)
+
+
+def _outer_first(x: Any) -> tuple[Axes, Axes]:
+    """Return the axes of x from the slowest to the fastest in memory, and those that turn this order back."""
+    to_memory = tuple(sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis])))
+    return to_memory, tuple(map(to_memory.index, range(x.ndim)))
