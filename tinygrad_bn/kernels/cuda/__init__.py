@@ -5,10 +5,24 @@ An override takes the dtypes and shapes that it covers and hands the rest on wit
 
 from __future__ import annotations
 
+from .activations import ActivationOverrides
+from .elementwise import ElementwiseOverrides
+from .indexing import IndexingOverrides
+from .losses import LossOverrides
+from .norm_act import NormActOverrides
+from .pooling import PoolingOverrides
+from .sums import SumOverrides
 from .updates import UpdateOverrides
 
 
 class CudaKernels(
+    NormActOverrides,
+    ActivationOverrides,
+    LossOverrides,
+    PoolingOverrides,
     UpdateOverrides,
+    SumOverrides,
+    ElementwiseOverrides,
+    IndexingOverrides,
 ):
     """All kernels on one GPU, the hot ones our own."""
