@@ -13,7 +13,7 @@ from ..autograd import Op, apply, check_in_place
 from ..backend import default_generator, fed
 from ..checks import as_bool, as_number, check_probability
 from ..errors import ArgumentError, ShapeError, explain, unknown_choice
-from ..kernels import kernels_of
+from ..kernels.reference.batch_norm import RunningAverages
 from ..tensor import Tensor
 from .activation import formula_parameters
 from .arguments import check_devices, check_floating, check_parameter, no_inplace
@@ -28,6 +28,7 @@ def batch_norm(
     training: bool = False,
     momentum: float = 0.1,
     eps: float = 1e-5,
+    num_batches_tracked: Tensor | None = None,
 ) -> Tensor:
     """Normalise each channel, as `torch.nn.functional.batch_norm` (Ioffe & Szegedy 2015).
 
@@ -42,6 +43,7 @@ def batch_norm(
         training: which of the two.
         momentum: the weight of the new value in the running averages.
         eps: added to the variance, inside the root.
+        num_batches_tracked: () of int64, goes up by one when the running averages are moved.
 
     Raises:
         ArgumentError: training with fewer than two values per channel, or evaluation without running averages.
@@ -54,6 +56,7 @@ def batch_norm(
         training,
         momentum,
         eps,
+        num_batches_tracked,
         ops.BatchNorm,
         ops.BatchNormEval,
     )
@@ -70,6 +73,7 @@ def norm_act(
     eps: float = 1e-5,
     order: str = "convention",
     activation: str = "relu",
+    num_batches_tracked: Tensor | None = None,
     **parameters: Any,
 ) -> Tensor:
     """Normalise each channel and apply an activation, or the other way round, as one operation.
@@ -77,9 +81,9 @@ def norm_act(
     The same numbers as `batch_norm` and the activation one after the other, without the tensor between them.
 
     Args:
-        input, running_mean, running_var, weight, bias, training, momentum, eps: as in `batch_norm`. The statistics and
-            the running averages are those of what is normalised: of the input in "convention", of its activation in
-            "swap".
+        input, running_mean, running_var, weight, bias, training, momentum, eps, num_batches_tracked: as in
+            `batch_norm`. The statistics and the running averages are those of what is normalised: of the input in
+            "convention", of its activation in "swap".
         order: "convention", activation(batch_norm(input)); or "swap", batch_norm(activation(input)).
         activation: the name of a function of this package with fixed parameters: any but prelu and rrelu.
         parameters: that function's parameters, such as negative_slope.
@@ -102,7 +106,8 @@ def norm_act(
         training,
         momentum,
         eps,
-        lambda eps: ops.NormAct(eps, *settings),
+        num_batches_tracked,
+        lambda eps, averages: ops.NormAct(eps, *settings, averages),
         lambda eps: ops.NormActEval(eps, *settings),
     )
 
@@ -114,7 +119,8 @@ def _normalize(
     training: bool,
     momentum: float,
     eps: float,
-    training_op: Callable[[float], ops.BatchNorm | ops.NormAct],
+    num_batches_tracked: Tensor | None,
+    training_op: Callable[[float, RunningAverages | None], Op],
     evaluation_op: Callable[[float], Op],
 ) -> Tensor:
     """Check all arguments and apply one of two operations, made from eps; in training, move the running averages."""
@@ -123,7 +129,9 @@ def _normalize(
         raise ShapeError(explain(where, "input (N, C) or (N, C, ...)", f"shape {x.shape}"))
     for name, value in zip(("running_mean", "running_var", "weight", "bias"), tensors, strict=True):
         check_parameter(where, name, value, (x.shape[1],), x.dtype, wider=True)
-    check_devices(where, x, *tensors)
+    if num_batches_tracked is not None:
+        _check_number_of_batches(where, num_batches_tracked, tensors[0])
+    check_devices(where, x, *tensors, num_batches_tracked)
     running_mean, running_var, weight, bias = tensors
     if (running_mean is None) != (running_var is None):
         raise ArgumentError(explain(where, "both running_mean and running_var, or neither", "one of them"))
@@ -135,11 +143,15 @@ def _normalize(
     flat = x if x.ndim in (2, 4) else x.reshape(x.shape[0], x.shape[1], math.prod(x.shape[2:]), 1)
     result: Tensor
     if training:
-        count = _check_training(where, x, running_mean, running_var)
-        op = training_op(eps)
-        result = apply(op, flat, weight, bias)
+        moved = [t for t in (running_mean, running_var, num_batches_tracked) if t is not None]
+        _check_training(where, x, moved)
+        averages = None
         if running_mean is not None and running_var is not None:
-            _move(running_mean, running_var, op.statistics, count, momentum)
+            batches = None if num_batches_tracked is None else num_batches_tracked.data
+            averages = RunningAverages(running_mean.data, running_var.data, momentum, batches)
+        result = apply(training_op(eps, averages), flat, weight, bias)
+        for tensor in moved:
+            tensor.has_changed()
     elif running_mean is None or running_var is None:
         raise ArgumentError(
             explain(where, "running_mean and running_var in evaluation", "None", "or pass training=True")
@@ -149,8 +161,16 @@ def _normalize(
     return result if flat is x else result.reshape(x.shape)
 
 
-def _check_training(where: str, x: Tensor, *running_averages: Tensor | None) -> int:
-    """Return the number of values per channel after checking that a training step can be made."""
+def _check_number_of_batches(where: str, batches: Any, running_mean: Tensor | None) -> None:
+    if not isinstance(batches, Tensor) or batches.shape != () or batches.dtype != np.int64:
+        got = f"{batches.dtype} of shape {batches.shape}" if isinstance(batches, Tensor) else type(batches).__name__
+        raise ArgumentError(explain(where, "num_batches_tracked, a Tensor of int64 and shape ()", got))
+    if running_mean is None:
+        raise ArgumentError(explain(where, "running averages, whose batches num_batches_tracked counts", "None"))
+
+
+def _check_training(where: str, x: Tensor, moved: list[Tensor]) -> None:
+    """Check that a training step can be made, and that it may change these tensors."""
     count = x.size // x.shape[1] if x.shape[1] else 0
     if count < 2:
         raise ArgumentError(
@@ -161,20 +181,8 @@ def _check_training(where: str, x: Tensor, *running_averages: Tensor | None) -> 
                 "use a larger batch, or eval() to normalise with the running averages",
             )
         )
-    for running in running_averages:
-        if running is not None:
-            check_in_place(where, running)
-    return count
-
-
-def _move(running_mean: Tensor, running_var: Tensor, statistics: tuple[Any, Any], count: int, momentum: float) -> None:
-    """Move the running averages towards a batch's mean and its variance, which becomes unbiased here."""
-    kernels = kernels_of(running_mean.device)
-    mean, variance = statistics
-    with np.errstate(all="ignore"):  # infinities and NaN are values like any other
-        for running, new in ((running_mean, mean), (running_var, variance * (count / (count - 1)))):
-            kernels.blend(running.data, new, momentum)
-            running.has_changed()
+    for tensor in moved:
+        check_in_place(where, tensor)
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:

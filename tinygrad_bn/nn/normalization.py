@@ -83,10 +83,17 @@ class _BatchNorm(Module):
         if momentum is None:
             refuse_reading("the number of batches", "give the layer a momentum")
             momentum = 1.0 / (int(self.num_batches_tracked.item()) + 1)
-        output = function(input, self.running_mean, self.running_var, self.weight, self.bias, True, momentum, self.eps)
-        self.num_batches_tracked.data += 1
-        self.num_batches_tracked.has_changed()
-        return output
+        return function(
+            input,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            training=True,
+            momentum=momentum,
+            eps=self.eps,
+            num_batches_tracked=self.num_batches_tracked,
+        )
 
     def _check(self, input: Tensor) -> None:
         where = type(self).__name__

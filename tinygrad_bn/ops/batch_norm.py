@@ -18,6 +18,7 @@ from typing import Any
 
 from ..autograd import FusedOp
 from ..dtypes import is_half
+from ..kernels.reference.batch_norm import RunningAverages
 
 Shape = tuple[int, ...]
 
@@ -25,18 +26,22 @@ Shape = tuple[int, ...]
 class BatchNorm(FusedOp):
     """Training: normalise x (N, C) or (N, C, H, W) with its own statistics; weight and bias (C,) may be None.
 
-    After `forward`, `statistics` holds the mean and the biased variance of each channel, for the running averages.
+    Args:
+        eps: added to the variance, inside the root.
+        averages: running averages that the first `forward` moves; where one is timed or checked later, they stay.
     """
 
     name = "batch_norm"
     gradients_are_new = True
 
-    def __init__(self, eps: float) -> None:
+    def __init__(self, eps: float, averages: RunningAverages | None = None) -> None:
         self.eps = eps
+        self.averages = averages
 
     def forward(self, kernels: Any, x: Any, weight: Any, bias: Any) -> Any:
-        self.statistics = self.kept = kernels.batch_norm_statistics(x)
-        return kernels.batch_norm(x, *self.statistics, weight, bias, self.eps)
+        averages, self.averages = self.averages, None
+        self.kept = kernels.batch_norm_statistics(x, averages)
+        return kernels.batch_norm(x, *self.kept, weight, bias, self.eps)
 
     def retained_inputs(self) -> Sequence[int]:
         return (0, 1, 2)

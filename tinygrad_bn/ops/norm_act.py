@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from ..autograd import FusedOp, apply
+from ..kernels.reference.batch_norm import RunningAverages
 from .activations import Activation
 from .batch_norm import BatchNorm, BatchNormEval, cast_gradients
 
@@ -54,15 +55,29 @@ class _Pair(FusedOp):
 class NormAct(_Pair):
     """Training: normalise with the statistics of x ("convention") or of act(x) ("swap"); weight and bias may be None.
 
-    After `forward`, `statistics` holds the mean and the biased variance of each channel, for the running averages.
+    Args:
+        eps, order, activation, parameters: as of the pair.
+        averages: as of `BatchNorm`.
     """
 
     name = "norm_act"
     normalization = BatchNorm
 
+    def __init__(
+        self,
+        eps: float,
+        order: str,
+        activation: str,
+        parameters: dict[str, Any],
+        averages: RunningAverages | None = None,
+    ) -> None:
+        super().__init__(eps, order, activation, parameters)
+        self.averages = averages
+
     def forward(self, kernels: Any, x: Any, weight: Any, bias: Any) -> Any:
-        output, *statistics = kernels.norm_act(x, weight, bias, *self._settings())
-        self.statistics = self.kept = tuple(statistics)
+        averages, self.averages = self.averages, None
+        output, *statistics = kernels.norm_act(x, weight, bias, *self._settings(), averages)
+        self.kept = tuple(statistics)
         return output
 
     def retained_inputs(self) -> Sequence[int]:

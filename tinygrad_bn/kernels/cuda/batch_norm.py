@@ -46,7 +46,9 @@ class BatchNormOverrides(CudaBase):
         rows, channels = x.shape
         mean, variance = self.xp.empty(channels, real), self.xp.empty(channels, real)
         moved: tuple[Any, ...] = (None, None, real.type(0), None)
-        on_the_way = averages is not None and averages.mean.dtype == averages.variance.dtype == real
+        on_the_way = averages is not None and all(
+            array.dtype == real and array.flags.c_contiguous for array in (averages.mean, averages.variance)
+        )
         if averages is not None and on_the_way:
             moved = (averages.mean, averages.variance, real.type(averages.momentum), averages.batches)
         tiles, walk = _walk(x)
