@@ -1,8 +1,8 @@
 """The CUDA C++ of our own kernels: read from `source/`, put together, and compiled where it is first used.
 
-One translation unit holds all kernels. It is compiled once for each dtype that arrays are stored in, and once more for
-each activation that is fused: SCALAR and ACTIVATION are macros, so a kernel is plain code that names neither. CuPy
-compiles with NVRTC and keeps the machine code on disk.
+One translation unit holds all kernels. It is compiled once for each dtype that arrays are stored in, and its kernels
+that compute an activation once more for each of those: SCALAR and ACTIVATION are macros, so a kernel is plain code that
+names neither. CuPy compiles with NVRTC and keeps the machine code on disk.
 """
 
 from __future__ import annotations
@@ -17,14 +17,21 @@ Launch = Callable[[tuple[int, ...], tuple[int, ...], tuple[Any, ...]], None]
 PARTS = ("scalars", "activations", "reduction", "norm_act", "pooling", "losses", "updates", "sums")
 """The files of `source/`, in the order in which the compiler reads them."""
 
+FUSED = ("scalars", "activations", "reduction", "norm_act")
+"""Those with the kernels that compute an activation, and what they are made of."""
+
 SCALARS = {"float16": "half_storage", "bfloat16": "bfloat16_storage", "float32": "float", "float64": "double"}
 """What each dtype is called there."""
 
 
-def source() -> str:
-    """Return the whole translation unit; messages of the compiler name the file that a line is from."""
+def source(activation: str = "identity") -> str:
+    """Return the translation unit for an activation: all kernels for the identity, those that compute it for another.
+
+    Messages of the compiler name the file that a line is from.
+    """
     folder = resources.files(__package__) / "source"
-    texts = ((part, (folder / f"{part}.cuh").read_text(encoding="utf-8")) for part in PARTS)
+    parts = PARTS if activation == "identity" else FUSED
+    texts = ((part, (folder / f"{part}.cuh").read_text(encoding="utf-8")) for part in parts)
     return "".join(f'#line 1 "{part}.cuh"\n{text}\n' for part, text in texts)
 
 
@@ -62,6 +69,6 @@ class Program:
     def _module(self, dtype: str, activation: str) -> Any:
         module = self._modules.get((dtype, activation))
         if module is None:
-            module = self._xp.RawModule(code=source(), options=options(dtype, activation))
+            module = self._xp.RawModule(code=source(activation), options=options(dtype, activation))
             self._modules[dtype, activation] = module
         return module
