@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..backend import Device
+from ..kernels import kernels_of
 from ..tensor import Tensor
 
 
@@ -32,6 +35,7 @@ class Parameter(Tensor):
         name: str | None = None,
     ) -> None:
         super().__init__(data, dtype=dtype, device=device, requires_grad=requires_grad, name=name)
+        self.data = _laid_out(self.device, self.data)
 
 
 def relocate(tensor: Tensor, device: Device, dtype: Any) -> None:
@@ -39,8 +43,13 @@ def relocate(tensor: Tensor, device: Device, dtype: Any) -> None:
     if tensor.device is device and tensor.dtype == dtype:
         return
     moved = tensor.detach().to(device).astype(dtype)
-    tensor.data = moved.data
+    tensor.data = _laid_out(device, moved.data)
     tensor.device = device
     tensor._leaf = None  # a leaf of an older graph describes the old dtype
     if tensor.grad is not None:
         relocate(tensor.grad, device, dtype)
+
+
+def _laid_out(device: Device, array: Any) -> Any:
+    """Return an array in the memory order in which the device's kernels read parameters; on the CPU any will do."""
+    return array if device.xp is np else kernels_of(device).laid_out(array)

@@ -7,11 +7,10 @@ from typing import Any, ClassVar
 
 from ..backend import each_time, once
 from ..checks import as_number
-from ..creation import zeros_like
 from ..errors import ArgumentError, explain
 from ..kernels import AdamSettings, kernels_of
 from ..tensor import Tensor
-from .optimizer import Group, Optimizer, Parameters
+from .optimizer import Group, Optimizer, Parameters, laid_out_as
 from .skipping import count_step, counted_alike
 
 
@@ -65,7 +64,7 @@ class Adam(Optimizer):
         with once():
             for parameter, state in zip(parameters, states, strict=True):
                 if not state:
-                    state.update(step=0, exp_avg=zeros_like(parameter), exp_avg_sq=zeros_like(parameter))
+                    state.update(step=0, exp_avg=laid_out_as(parameter, 0.0), exp_avg_sq=laid_out_as(parameter, 0.0))
         each_time(lambda: _count(states))
         for numbers in counted_alike(states, [state["step"] for state in states]).values():
             together = [states[number] for number in numbers]

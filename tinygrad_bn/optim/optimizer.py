@@ -165,7 +165,7 @@ class Optimizer:
             buffer = state.get(name)
             if buffer is not None and (buffer.device is not parameter.device or buffer.dtype != parameter.dtype):
                 with once():
-                    state[name] = buffer.to(parameter.device).astype(parameter.dtype)
+                    state[name] = laid_out_as(parameter, buffer.to(parameter.device).data)
         return state
 
     def update(self, parameters: list[Tensor], group: Group, states: list[dict[str, Any]], skip: Tensor | None) -> None:
@@ -268,7 +268,7 @@ class Optimizer:
                 raise StateError(
                     explain(where, f"{name} of parameter {number} of shape {parameter.shape}", str(tensor.shape))
                 )
-            copied[name] = tensor
+            copied[name] = laid_out_as(parameter, tensor.data)
         return copied
 
     def _all_parameters(self) -> Sequence[Tensor]:
@@ -280,3 +280,13 @@ class Optimizer:
             settings = ", ".join(f"{k}={v}" for k, v in group.items() if k not in ("params", "param_names"))
             lines.append(f"  group {number}: {len(group['params'])} parameters, {settings}")
         return "\n".join([f"{self._where}(", *lines, ")"])
+
+
+def laid_out_as(parameter: Tensor, values: Any) -> Tensor:
+    """Return values, an array or a number, in a parameter's shape, dtype and memory order, on its device.
+
+    A kernel goes through parameter, gradient and what is remembered in one walk, where they lie alike.
+    """
+    array = parameter.device.copy(parameter.data)
+    array[...] = values
+    return parameter.wrap(array)

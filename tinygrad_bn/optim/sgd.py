@@ -8,11 +8,10 @@ from typing import Any
 
 from ..backend import once
 from ..checks import as_number
-from ..creation import zeros_like
 from ..errors import ArgumentError, explain
 from ..kernels import SgdSettings, kernels_of
 from ..tensor import Tensor
-from .optimizer import Group, Optimizer, Parameters
+from .optimizer import Group, Optimizer, Parameters, laid_out_as
 from .skipping import count_step, counted_alike
 
 
@@ -84,7 +83,7 @@ class SGD(Optimizer):
             if group["momentum"] != 0:
                 with once():
                     for number in numbers if is_first else ():
-                        states[number]["momentum_buffer"] = zeros_like(parameters[number])
+                        states[number]["momentum_buffer"] = laid_out_as(parameters[number], 0.0)
                 velocities = [state["momentum_buffer"].data for state in together]
             kernels_of(device).sgd_all(
                 [parameters[number].data for number in numbers],

@@ -10,6 +10,8 @@ import ml_dtypes  # noqa: F401 - makes the name bfloat16 known to NumPy
 import numpy as np
 import pytest
 
+import tinygrad_bn as tg
+from tinygrad_bn import nn, optim
 from tinygrad_bn.backend import Recording, capturing, get_device
 from tinygrad_bn.kernels import AdamSettings, SgdSettings, Skip
 from tinygrad_bn.kernels.cuda.updates import UpdateOverrides
@@ -143,6 +145,22 @@ def test_every_order_in_memory(
     for found, expected in zip(ours, columns, strict=True):
         assert_same(kernels, found, expected)
     assert names == (["sgd"] if which[0] == which[2] else [])
+
+
+def test_a_convolutions_weight_and_all_that_goes_with_it_lie_channels_last(emulated_gpu: Any) -> None:
+    layer = nn.Conv2d(3, 4, 3).to("cuda")
+    optimizers = [optim.SGD(layer.parameters(), momentum=0.9), optim.Adam(layer.parameters())]
+    layer.weight.grad = tg.ones(4, 3, 3, 3, device="cuda")
+    for optimizer in optimizers:
+        optimizer.step()
+        optimizer.load_state_dict(optimizer.state_dict())
+        state = optimizer.state[layer.weight]
+        for tensor in (layer.weight, *(state[name] for name in optimizer.buffers)):
+            assert tensor.shape == (4, 3, 3, 3)
+            assert tensor.data.transpose(0, 2, 3, 1).flags.c_contiguous
+    made_there = nn.Parameter(tg.ones(4, 3, 3, 3), device="cuda")
+    assert made_there.data.transpose(0, 2, 3, 1).flags.c_contiguous
+    assert layer.bias.data.flags.c_contiguous
 
 
 def test_what_is_not_covered_goes_to_the_reference(kernels: UpdateOverrides, monkeypatch: pytest.MonkeyPatch) -> None:

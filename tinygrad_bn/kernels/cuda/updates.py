@@ -13,7 +13,7 @@ import numpy as np
 from ...backend import fed, recording
 from ..settings import AdamSettings, SgdSettings, Skip
 from .base import CudaBase
-from .layout import is_covered
+from .layout import images_of, is_covered
 
 _THREADS = 256
 _PIECE = 4096  # elements of a parameter, changed by one block
@@ -25,6 +25,12 @@ Numbers = Callable[[], np.ndarray]
 
 class UpdateOverrides(CudaBase):
     """Updates of parameters that are all of one floating-point dtype and have no gaps in memory."""
+
+    def laid_out(self, parameter: Any) -> Any:
+        """Return the weights of convolutions channels-last, as their kernels read them and write their gradients."""
+        if parameter.ndim != 4 or not is_covered(parameter.dtype):
+            return parameter
+        return images_of(parameter).transpose(0, 3, 1, 2)
 
     def count_step(self, skip: Skip) -> None:
         self.program.kernel("count_step", "float32")((1,), (1,), tuple(skip))

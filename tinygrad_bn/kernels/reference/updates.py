@@ -18,6 +18,10 @@ class UpdateKernels:
 
     xp: Any
 
+    def laid_out(self, parameter: Any) -> Any:
+        """Return a parameter, or a copy, in the memory order in which the kernels read it without copying."""
+        return parameter
+
     def blend(self, target: Any, source: Any, weight: float) -> None:
         """target = (1 - weight) * target + weight * source."""
         target *= 1.0 - weight
