@@ -65,6 +65,7 @@ OUTSIDE: dict[str, Outside] = {
     "llvmlite": Outside(("kernels.cpu",), at_load=True),
     "threadpoolctl": Outside(("backend", "lab")),
     "cupy": Outside(("backend", "kernels.cuda")),
+    "cuda": Outside(("kernels.cuda",)),
     "cudnn": Outside(("kernels.cuda",)),
 }
 """A package that is not listed (torch, say) may be imported nowhere; "" stands for everywhere."""

@@ -21,6 +21,7 @@ from .array import Function, function_named
 from .gpu_array import ndarray
 from .gpu_memory import MemoryPool, check_all
 from .gpu_state import CUDARuntimeError, state
+from .nvidia import stand_in_libraries
 
 
 def _asnumpy(a: Any, stream: Any = None, order: str = "C", out: Any = None, *, blocking: bool = True) -> np.ndarray:
@@ -124,6 +125,7 @@ def _cupy() -> types.ModuleType:
         from_dlpack=_from_dlpack,
         get_default_memory_pool=lambda: pool,
         lib=_module("cupy.lib", stride_tricks=stride_tricks),
+        linalg=_module("cupy.linalg", norm=Function(ndarray, np.linalg.norm)),
         ndarray=ndarray,
         __getattr__=lambda name: function_named(ndarray, name),
         __path__=[],
@@ -150,7 +152,8 @@ def emulated_gpu(count: int = 1) -> Iterator[types.ModuleType]:
     for module in (cupy, cupy.cuda, cupy.cuda.runtime, cupy.cuda.memory, cupy.cuda.stream, cupy.lib):
         sys.modules[module.__name__] = module
     try:
-        yield cupy
+        with stand_in_libraries():
+            yield cupy
         check_all()
     finally:
         for name in [name for name in sys.modules if name.partition(".")[0] == "cupy"]:

@@ -17,6 +17,7 @@ from .precision import get_float32_matmul_precision, set_float32_matmul_precisio
 from .random import Generator, default_generator, manual_seed
 from .recording import Recording
 from .threads import get_num_threads, set_num_threads
+from .tuning import get_cudnn_benchmark, set_cudnn_benchmark
 
 __all__ = [
     "BufferPool",
@@ -28,6 +29,7 @@ __all__ = [
     "device_of",
     "each_time",
     "fed",
+    "get_cudnn_benchmark",
     "get_default_device",
     "get_device",
     "get_float32_matmul_precision",
@@ -37,6 +39,7 @@ __all__ = [
     "recording",
     "register_device",
     "renew_in_children",
+    "set_cudnn_benchmark",
     "set_default_device",
     "set_float32_matmul_precision",
     "set_num_threads",

@@ -6,6 +6,7 @@ An override takes the dtypes and shapes that it covers and hands the rest on wit
 from __future__ import annotations
 
 from .activations import ActivationOverrides
+from .convolution import ConvolutionOverrides
 from .elementwise import ElementwiseOverrides
 from .indexing import IndexingOverrides
 from .losses import LossOverrides
@@ -16,6 +17,7 @@ from .updates import UpdateOverrides
 
 
 class CudaKernels(
+    ConvolutionOverrides,
     NormActOverrides,
     ActivationOverrides,
     LossOverrides,

@@ -15,6 +15,9 @@ class CudaBase(Kernels):
 
     A kernel leaves the counters at zero. They are the same for all launches: kernels of one device run one after
     another, on one stream.
+
+    Attributes:
+        missing: why a library or a convolution is left to CuPy, by name; known when it was first needed.
     """
 
     name = "cuda"
@@ -23,3 +26,4 @@ class CudaBase(Kernels):
         super().__init__(device)
         self.program = Program(device.xp)
         self.arrived = device.from_host(np.zeros(BLOCKS, np.uint32))
+        self.missing: dict[str, str] = {}

@@ -14,7 +14,7 @@ from typing import Any
 Launch = Callable[[tuple[int, ...], tuple[int, ...], tuple[Any, ...]], None]
 """Called with grid, block and arguments: arrays, NumPy scalars of the parameters' types, or None for a null pointer."""
 
-PARTS = ("scalars", "activations", "reduction", "norm_act", "pooling", "losses", "updates", "sums")
+PARTS = ("scalars", "activations", "reduction", "norm_act", "pooling", "depthwise", "losses", "updates", "sums")
 """The files of `source/`, in the order in which the compiler reads them."""
 
 FUSED = ("scalars", "activations", "reduction", "norm_act")
