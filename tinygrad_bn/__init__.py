@@ -14,7 +14,7 @@ import importlib
 from typing import Any
 
 from . import functional
-from .autograd import enable_grad, grad, is_grad_enabled, no_grad
+from .autograd import autocast, enable_grad, grad, is_grad_enabled, no_grad
 from .backend import (
     Generator,
     available_devices,
@@ -59,6 +59,7 @@ __all__ = [
     "Generator",
     "Tensor",
     "arange",
+    "autocast",
     "available_devices",
     "capture",
     "concatenate",

@@ -9,27 +9,8 @@ import numpy as np
 
 from .autograd import Value
 from .backend import Device, device_of, get_device
-from .dtypes import bfloat16, is_number
+from .dtypes import as_dtype, is_number
 from .errors import DTypeError, ShapeError, explain
-
-
-def as_dtype(where: str, dtype: Any) -> np.dtype[Any]:
-    """Return a supported dtype: float16, bfloat16, float32, float64, integers and bool.
-
-    Raises:
-        DTypeError: it is none of these.
-        MissingDependencyError: it is bfloat16, and the package ml_dtypes is not installed.
-    """
-    if isinstance(dtype, str) and dtype == "bfloat16":
-        return bfloat16(where)
-    try:
-        result = np.dtype(dtype)
-    except TypeError:
-        result = np.dtype(object)
-    if not is_number(result):
-        raise DTypeError(explain(where, "float16, bfloat16, float32, float64, an integer dtype or bool", repr(dtype)))
-    native: np.dtype[Any] = result.newbyteorder("=")
-    return native
 
 
 def as_array(where: str, data: Any, dtype: np.dtype[Any] | None) -> tuple[Device, Any]:

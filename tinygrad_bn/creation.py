@@ -9,8 +9,7 @@ import numpy as np
 
 from .backend import Device, Generator, default_generator, device_of, dlpack, fed, get_device
 from .checks import as_index, as_number, as_shape
-from .conversion import as_dtype
-from .dtypes import bfloat16
+from .dtypes import as_dtype, bfloat16
 from .errors import ArgumentError, DeviceError, DTypeError, explain
 from .tensor import Tensor
 

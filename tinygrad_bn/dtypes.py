@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import missing_dependency
+from .errors import DTypeError, explain, missing_dependency
 
 DType = np.dtype[Any]
 
@@ -71,3 +71,22 @@ def promoted(*dtypes: DType) -> DType:
         dtypes = (np.dtype("float32"), *(dtype for dtype in dtypes if not is_half(dtype)))
     result: DType = np.result_type(*dtypes)
     return result
+
+
+def as_dtype(where: str, dtype: Any) -> DType:
+    """Return a supported dtype: float16, bfloat16, float32, float64, integers and bool.
+
+    Raises:
+        DTypeError: it is none of these.
+        MissingDependencyError: it is bfloat16, and the package ml_dtypes is not installed.
+    """
+    if isinstance(dtype, str) and dtype == "bfloat16":
+        return bfloat16(where)
+    try:
+        result = np.dtype(dtype)
+    except TypeError:
+        result = np.dtype(object)
+    if not is_number(result):
+        raise DTypeError(explain(where, "float16, bfloat16, float32, float64, an integer dtype or bool", repr(dtype)))
+    native: DType = result.newbyteorder("=")
+    return native

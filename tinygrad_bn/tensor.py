@@ -14,8 +14,8 @@ from .autograd import HookHandle, Node, Value, Version, apply, check_in_place
 from .backend import Device, device_of, dlpack, get_device
 from .backend.capturing import may_show_values, refuse_inside, refuse_reading
 from .checks import as_index, as_number, as_shape, normalize_axes, normalize_axis
-from .conversion import as_array, as_dtype
-from .dtypes import is_bfloat16, is_floating, is_half
+from .conversion import as_array
+from .dtypes import as_dtype, is_bfloat16, is_floating, is_half
 from .errors import ArgumentError, DTypeError, GraphError, OutOfBoundsError, ShapeError, explain
 from .indexing import names_by_bools, plain_index
 

@@ -1,6 +1,7 @@
 """The autograd engine: recording, the graph, the backward pass. Knows what an operation promises, not which exist."""
 
 from .apply import apply, check_in_place, check_writable, edge_of
+from .autocast import autocast, autocast_operands, is_autocast_enabled
 from .engine import backward, grad, sum_to
 from .fused import FusedOp
 from .hooks import HookHandle
@@ -33,6 +34,8 @@ __all__ = [
     "apply",
     "as_name",
     "as_scope",
+    "autocast",
+    "autocast_operands",
     "backward",
     "check_in_place",
     "check_writable",
@@ -41,6 +44,7 @@ __all__ = [
     "enable_grad",
     "enter_scope",
     "grad",
+    "is_autocast_enabled",
     "is_grad_enabled",
     "leave_scope",
     "no_grad",

@@ -22,6 +22,7 @@ from ..errors import (
     explain,
 )
 from ..kernels import kernels_of
+from .autocast import autocast_region
 from .modes import current_scope, grad_mode, trace_mode
 from .node import Leaf, Node, Saved, Version
 from .op import Op
@@ -50,6 +51,9 @@ def apply(op: Op, *inputs: Any) -> Any:
         DeviceError: the tensors live on different devices.
         ShapeError: the shapes do not broadcast together.
     """
+    region = autocast_region.get()
+    if region is not None and op.precision:
+        inputs = region.operands(op.precision, inputs)
     tensors = [value for value in inputs if isinstance(value, Value)]
     like = tensors[0]
     device = like.device

@@ -13,6 +13,7 @@ from ..dtypes import is_number
 from ..errors import ArgumentError, DeviceError, DTypeError, GraphError, ShapeError, explain
 from ..kernels import kernels_of
 from .apply import edge_of
+from .autocast import autocast
 from .modes import enable_grad, no_grad
 from .node import Leaf, Node, Saved
 from .value import Value
@@ -179,7 +180,7 @@ def _run(
     found: dict[Any, Any] = {}
     unshared: set[Node | Leaf] = set()
     mode = enable_grad if create_graph else no_grad
-    with mode(), np.errstate(all="ignore"):
+    with mode(), autocast(enabled=False), np.errstate(all="ignore"):
         # Every node was created after its inputs, so newest first is an order in which all of a node's gradient has
         # arrived before the node is visited.
         for node in reversed(nodes):

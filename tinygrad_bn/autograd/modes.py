@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar, Token
 from functools import wraps
 from typing import Any, TypeVar
@@ -44,17 +44,25 @@ class _GradMode:
         grad_mode.reset(self._tokens.pop())
 
     def __call__(self, function: _Function) -> _Function:
-        # Their bodies run after the call has returned, when the mode is long put back.
-        if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
-            name, remedy = type(self).__name__, "use a with block inside it"
-            raise DTypeError(explain(f"@{name}()", "an ordinary function", f"{function.__name__!r}", remedy))
+        return inside(type(self), type(self).__name__, function)
 
-        @wraps(function)
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            with type(self)():
-                return function(*args, **kwargs)
 
-        return wrapped  # type: ignore[return-value]
+def inside(make: Callable[[], AbstractContextManager[None]], name: str, function: _Function) -> _Function:
+    """Return a function whose calls run inside a context of their own, as a decorator of that name does it.
+
+    Raises:
+        DTypeError: a generator or coroutine, whose body runs after the call has returned, outside of the context.
+    """
+    if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
+        remedy = "use a with block inside it"
+        raise DTypeError(explain(f"@{name}()", "an ordinary function", f"{function.__name__!r}", remedy))
+
+    @wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        with make():
+            return function(*args, **kwargs)
+
+    return wrapped  # type: ignore[return-value]
 
 
 class no_grad(_GradMode):  # noqa: N801 - used like a keyword, and PyTorch's name

@@ -22,6 +22,8 @@ class Op:
     """The inputs broadcast and promote; the engine sums and casts each gradient back to its input."""
     floating: ClassVar[bool] = False
     """Integer inputs are computed as float32."""
+    precision: str = ""
+    """What `autocast` casts floating-point inputs to: "half", its 16 bits; "float32"; "" leaves them as they are."""
     differentiable: bool = True
     is_view: bool = False
     """The output shares the first input's memory."""

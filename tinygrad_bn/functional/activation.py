@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .. import ops
-from ..autograd import apply
+from ..autograd import apply, autocast_operands
 from ..backend import default_generator, fed
 from ..checks import as_bool, as_number
 from ..errors import ArgumentError, DTypeError, ShapeError, explain, unknown_choice
@@ -123,6 +123,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
         input: (N, C, ...) or of any shape.
         weight: one value, or one per channel (axis 1).
     """
+    input, weight = autocast_operands("half", input, weight)
     x = check_floating("prelu", "input", input)
     slope = check_floating("prelu", "weight", weight)
     if slope.dtype != x.dtype:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
-from ..autograd import apply
+from ..autograd import apply, autocast_operands
 from ..checks import as_index, as_pair
 from ..errors import ArgumentError, DTypeError, ShapeError, explain, unknown_choice
 from ..kernels.shapes import output_length
@@ -29,6 +29,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     Raises:
         ShapeError, DTypeError: the operands do not fit together.
     """
+    input, weight, bias = autocast_operands(ops.Linear.precision, input, weight, bias)
     x = check_floating("linear", "input", input)
     check_floating("linear", "weight", weight)
     if x.ndim == 0 or weight.ndim != 2 or x.shape[-1] != weight.shape[1]:
@@ -71,6 +72,7 @@ def conv2d(
     Raises:
         ShapeError, DTypeError, ArgumentError: operands or arguments do not fit together.
     """
+    input, weight, bias = autocast_operands(ops.Conv2d.precision, input, weight, bias)
     x, unbatched = check_images("conv2d", input)
     _check_kernel("conv2d", weight, x)
     steps, spread = as_pair("conv2d", "stride", stride, 1), as_pair("conv2d", "dilation", dilation, 1)
@@ -123,6 +125,7 @@ def conv_transpose2d(
         (N, O, OH, OW) with OH = (H - 1) stride - 2 padding + dilation (KH - 1) + output_padding + 1.
     """
     where = "conv_transpose2d"
+    input, weight, bias = autocast_operands(ops.Conv2dInputGrad.precision, input, weight, bias)
     x, unbatched = check_images(where, input)
     _check_kernel(where, weight, x)
     pad = as_pair(where, "padding", padding, 0)

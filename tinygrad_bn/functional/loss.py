@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .. import ops
-from ..autograd import apply
+from ..autograd import apply, is_autocast_enabled
 from ..backend.capturing import refuse_reading
 from ..checks import as_index, check_probability, normalize_axis
 from ..dtypes import is_floating, is_half, promoted
@@ -22,14 +22,18 @@ _Loss = TypeVar("_Loss", bound=Callable[..., Tensor])
 
 
 def _in_float32(loss: _Loss) -> _Loss:
-    """Make a loss of 16-bit tensors compute in float32, where means and squares do not overflow."""
+    """Make a loss of 16-bit tensors compute in float32, where means and squares do not overflow.
+
+    Inside `autocast` it stays in float32.
+    """
 
     @wraps(loss)
     def widened(input: Tensor, target: Tensor, *others: Any, **options: Any) -> Tensor:
         if not isinstance(input, Tensor) or not is_half(input.dtype):
             return loss(input, target, *others, **options)
         options = {name: _wide(value) for name, value in options.items()}
-        return loss(_wide(input), _wide(target), *map(_wide, others), **options).astype(input.dtype)
+        result = loss(_wide(input), _wide(target), *map(_wide, others), **options)
+        return result if is_autocast_enabled() else result.astype(input.dtype)
 
     return widened  # type: ignore[return-value]
 
@@ -42,14 +46,14 @@ def softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> Tens
     """Return exp(input) / sum(exp(input)) along `dim`, without overflow; `dtype` converts first."""
     x, axis = _softmax_arguments("softmax", input, dim, dtype)
     result: Tensor = apply(ops.Softmax(axis), x)
-    return result
+    return result if dtype is None else result.astype(dtype)
 
 
 def log_softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> Tensor:
     """Return the logarithm of softmax along `dim`, without overflow; `dtype` converts first."""
     x, axis = _softmax_arguments("log_softmax", input, dim, dtype)
     result: Tensor = apply(ops.LogSoftmax(axis), x)
-    return result
+    return result if dtype is None else result.astype(dtype)
 
 
 @_in_float32

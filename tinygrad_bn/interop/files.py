@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..conversion import as_dtype
 from ..creation import from_array
+from ..dtypes import as_dtype
 from ..errors import DataError, DTypeError, explain, missing_dependency
 from ..files import atomic_writer
 from ..nn import Module

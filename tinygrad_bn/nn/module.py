@@ -9,8 +9,7 @@ import numpy as np
 
 from ..autograd import HookHandle, as_scope, enter_scope, leave_scope
 from ..backend import Device, Recording, get_device, recording
-from ..conversion import as_dtype
-from ..dtypes import is_floating
+from ..dtypes import as_dtype, is_floating
 from ..errors import ArgumentError, DTypeError, GraphError, explain
 from ..tensor import Tensor
 from .parameter import Parameter, relocate

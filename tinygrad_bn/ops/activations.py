@@ -160,6 +160,7 @@ class Activation(FusedOp):
         self.parameters = parameters
         self.formula = FORMULAS[name]
         self.is_view = name == "identity"
+        self.precision = "float32" if name == "softplus" else ""
 
     def forward(self, kernels: Any, x: Any) -> Any:
         return x if self.is_view else kernels.activation(self.name, x, self.parameters)

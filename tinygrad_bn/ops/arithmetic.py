@@ -77,6 +77,7 @@ class Power(Op):
 
     name = "pow"
     broadcasts = True
+    precision = "float32"
 
     def forward(self, kernels: Any, a: Any, b: Any) -> Any:
         return kernels.power(a, b)

@@ -22,6 +22,8 @@ class Window(NamedTuple):
 
 
 class _Convolution(Op):
+    precision = "half"
+
     def __init__(self, window: Window) -> None:
         self.window = window
 

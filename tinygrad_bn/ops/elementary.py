@@ -50,6 +50,7 @@ class Negative(Op):
 
 class Exp(Unary):
     name, function, uses = "exp", "exp", "output"
+    precision = "float32"
 
     def slope(self, x: Any, y: Any) -> Any:
         return y
@@ -59,6 +60,7 @@ class Expm1(Unary):
     """exp(x) - 1, accurate near 0."""
 
     name, function, uses = "expm1", "expm1", "output"
+    precision = "float32"
 
     def slope(self, x: Any, y: Any) -> Any:
         return y + 1.0
@@ -66,6 +68,7 @@ class Expm1(Unary):
 
 class Log(Unary):
     name, function = "log", "log"
+    precision = "float32"
 
     def slope(self, x: Any, y: Any) -> Any:
         return 1.0 / x
@@ -75,6 +78,7 @@ class Log1p(Unary):
     """log(1 + x), accurate near 0."""
 
     name, function = "log1p", "log1p"
+    precision = "float32"
 
     def slope(self, x: Any, y: Any) -> Any:
         return 1.0 / (1.0 + x)
@@ -91,6 +95,7 @@ class Rsqrt(Unary):
     """1 / sqrt(x)."""
 
     name, uses = "rsqrt", "output"
+    precision = "float32"
 
     def forward(self, kernels: Any, x: Any) -> Any:
         return kernels.rsqrt(x)
@@ -124,6 +129,7 @@ class Cos(Unary):
 
 class Tan(Unary):
     name, function, uses = "tan", "tan", "output"
+    precision = "float32"
 
     def slope(self, x: Any, y: Any) -> Any:
         return 1.0 + y * y
@@ -131,6 +137,7 @@ class Tan(Unary):
 
 class Arcsin(Unary):
     name, function = "arcsin", "arcsin"
+    precision = "float32"
 
     def slope(self, x: Any, y: Any) -> Any:
         return (1.0 - x * x).rsqrt()
@@ -138,6 +145,7 @@ class Arcsin(Unary):
 
 class Arccos(Unary):
     name, function = "arccos", "arccos"
+    precision = "float32"
 
     def slope(self, x: Any, y: Any) -> Any:
         return -(1.0 - x * x).rsqrt()
@@ -152,6 +160,7 @@ class Arctan(Unary):
 
 class Sinh(Unary):
     name, function = "sinh", "sinh"
+    precision = "float32"
 
     def slope(self, x: Any, y: Any) -> Any:
         return x.cosh()
@@ -159,6 +168,7 @@ class Sinh(Unary):
 
 class Cosh(Unary):
     name, function = "cosh", "cosh"
+    precision = "float32"
 
     def slope(self, x: Any, y: Any) -> Any:
         return x.sinh()

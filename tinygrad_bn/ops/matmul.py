@@ -14,6 +14,7 @@ class MatMul(Op):
 
     name = "matmul"
     broadcasts = True
+    precision = "half"
 
     def forward(self, kernels: Any, a: Any, b: Any) -> Any:
         return kernels.matmul(a, b)
@@ -36,6 +37,7 @@ class Linear(FusedOp):
     """x @ weight^T + bias for x (..., in), weight (out, in) and, optionally, bias (out,)."""
 
     name = "linear"
+    precision = "half"
     gradients_are_new = True
 
     def forward(self, kernels: Any, x: Any, weight: Any, bias: Any) -> Any:

@@ -28,6 +28,7 @@ class _Reduction(Op):
 
 class Sum(_Reduction):
     name = "sum"
+    precision = "float32"
 
     def forward(self, kernels: Any, x: Any) -> Any:
         self.shape = x.shape
@@ -128,6 +129,7 @@ class LogSumExp(FusedOp):
     name = "logsumexp"
     broadcasts = True
     floating = True
+    precision = "float32"
 
     def __init__(self, axes: Axes, keepdims: bool) -> None:
         self.axes = axes

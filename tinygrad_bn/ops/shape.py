@@ -86,6 +86,7 @@ class AsType(_Rearrangement):
     """The same values in another dtype."""
 
     name = "astype"
+    gradients_are_new = True
 
     def __init__(self, dtype: Any) -> None:
         self.dtype = dtype

@@ -16,6 +16,7 @@ class Softmax(FusedOp):
     """exp(x) / sum(exp(x)) along an axis."""
 
     name = "softmax"
+    precision = "float32"
 
     def __init__(self, axis: int) -> None:
         self.axis = axis
@@ -44,6 +45,7 @@ class LogSoftmax(FusedOp):
     """x - log(sum(exp(x))) along an axis."""
 
     name = "log_softmax"
+    precision = "float32"
 
     def __init__(self, axis: int) -> None:
         self.axis = axis
@@ -72,6 +74,7 @@ class CrossEntropy(FusedOp):
     """-sum over classes (axis 1) of target * log_softmax(x), for x and target (N, C, ...); returns (N, ...)."""
 
     name = "cross_entropy"
+    precision = "float32"
 
     def forward(self, kernels: Any, x: Any, target: Any) -> Any:
         return kernels.cross_entropy(x, target)
@@ -101,6 +104,7 @@ class ClassCrossEntropy(FusedOp):
     """
 
     name = "cross_entropy"
+    precision = "float32"
 
     def __init__(self, ignore_index: int, reduction: str) -> None:
         self.ignore_index = ignore_index
