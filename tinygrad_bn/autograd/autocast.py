@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from ..backend import recording
+from ..backend.capturing import depends_on
 from ..checks import as_bool
 from ..dtypes import as_dtype, is_half
 from ..errors import DTypeError, explain
@@ -126,6 +127,14 @@ def _float32(tensor: Any) -> Any:
 
 
 autocast_region: ContextVar[_Region | None] = ContextVar("tinygrad_bn.autocast", default=None)
+
+
+def _dtype_in_force() -> np.dtype[Any] | None:
+    region = autocast_region.get()
+    return None if region is None else region.dtype
+
+
+depends_on(_dtype_in_force)
 
 
 def autocast_operands(precision: str, *operands: Any) -> tuple[Any, ...]:
