@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import Any
 
 import numpy as np
@@ -96,7 +96,7 @@ class UpdateOverrides(CudaBase):
 
     def _beside(self, gradient: Any, parameter: Any) -> Any:
         """Return a gradient whose axes have the parameter's order in memory; copies where they have another."""
-        if _order(gradient) == _order(parameter):
+        if _lie_alike(parameter, gradient):
             return gradient
         copy = self.xp.empty_like(parameter)
         copy[...] = gradient
@@ -148,15 +148,17 @@ def _table(columns: int, numbers: int) -> tuple[np.dtype[Any], int]:
 def _covers(columns: list[Sequence[Any]]) -> bool:
     """Return whether all arrays have one dtype and no gaps, and the rows, but for gradients, one order in memory."""
     dtype = columns[0][0].dtype
-    if not is_covered(dtype):
+    if not is_covered(dtype) or any(array.dtype != dtype for column in columns for array in column):
         return False
-    for parameter, gradient, *others in zip(*columns, strict=True):
-        order = _order(parameter)
-        if order is None or parameter.dtype != dtype or gradient.dtype != dtype or parameter.size > _LARGEST:
-            return False
-        if any(other.dtype != dtype or _order(other) != order for other in others):
-            return False
-    return True
+    if any(parameter.size > _LARGEST or _order(parameter) is None for parameter in columns[0]):
+        return False
+    remembered = (zip(columns[0], column, strict=True) for column in columns[2:])
+    return all(_lie_alike(parameter, other) for parameter, other in chain(*remembered))
+
+
+def _lie_alike(a: Any, b: Any) -> bool:
+    """Return whether two arrays of one shape, the first without gaps, have their axes in one order in memory."""
+    return bool(a.strides == b.strides) or _order(a) == _order(b)
 
 
 def _order(array: Any) -> tuple[int, ...] | None:
