@@ -312,7 +312,7 @@ class Tensor(Value):
         target = get_device(device)
         if target is self.device:
             return self
-        if self.is_step_input:
+        if self.is_step_input and self.device.name == "cpu":
             got = f"one on {self.device} that is moved to {target}"
             refuse_inside("inputs on the device that the step computes on", got, "move it before the call")
         return self._apply(ops.ToDevice(self.device, target))

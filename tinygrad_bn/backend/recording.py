@@ -60,6 +60,7 @@ class Recording:
         gradients: what it does with gradients.
         entries: what it found in mappings: (mapping, name, value).
         sizes: how long it found collections to be.
+        conditions: functions, and what they returned.
         kept: what must live as long as the recorded work.
     """
 
@@ -76,6 +77,7 @@ class Recording:
         self.gradients: dict[int, Gradient] = {}
         self.entries: dict[tuple[int, str], tuple[Mapping[str, Any], str, Any]] = {}
         self.sizes: dict[int, tuple[Sized, int]] = {}
+        self.conditions: list[tuple[Callable[[], Any], Any]] = []
         self.kept: list[Any] = []
 
     @contextmanager
@@ -121,6 +123,10 @@ class Recording:
     def counts(self, collection: Sized) -> None:
         """Note how long a collection is."""
         self.sizes.setdefault(id(collection), (collection, len(collection)))
+
+    def depends_on(self, condition: Callable[[], Any]) -> None:
+        """Note what a function returns; the step would do something else if it returned anything else."""
+        self.conditions.append((condition, condition()))
 
     def replaced(self) -> list[Any]:
         """Return the tensors from outside that the step has given another array."""

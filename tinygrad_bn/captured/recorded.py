@@ -62,6 +62,7 @@ class RecordedStep:
         self._changes = list(notes.changes.items())
         self._entries = list(notes.entries.values())
         self._sizes = list(notes.sizes.values())
+        self._conditions = notes.conditions
         self._seen = [_Seen(weakref.ref(s.tensor), s.array, s.requires_grad) for s in notes.seen.values()]
         gradients = notes.gradients.values()
         self._read = [_GradientRead(weakref.ref(g.tensor), g.array_before) for g in gradients if g.is_read]
@@ -79,8 +80,10 @@ class RecordedStep:
             tensor = reference()
             if tensor is None or tensor.data is not array or tensor._requires_grad is not requires_grad:
                 return False
-        return all(mapping.get(name) is value for mapping, name, value in self._entries) and all(
-            len(collection) == size for collection, size in self._sizes
+        return (
+            all(mapping.get(name) is value for mapping, name, value in self._entries)
+            and all(len(collection) == size for collection, size in self._sizes)
+            and all(condition() == value for condition, value in self._conditions)
         )
 
     def fits(self) -> bool:
@@ -101,6 +104,7 @@ class RecordedStep:
             *((tensor := entry.tensor()) is not None and tensor._requires_grad for entry in self._seen),
             *(id(mapping.get(name)) for mapping, name, _ in self._entries),
             *(len(collection) for collection, _ in self._sizes),
+            *(repr(condition()) for condition, _ in self._conditions),
             *((tensor := entry.tensor()) is not None and tensor._grad is None for entry in self._read),
         )
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Device, once
+from ..backend import Device, once, recording
 from ..kernels import Skip, kernels_of
 from ..tensor import Tensor
 
@@ -25,7 +25,16 @@ def counted_alike(states: Sequence[State], keys: Sequence[Any]) -> dict[Any, lis
     together: dict[Any, list[int]] = {}
     for number, (state, key) in enumerate(zip(states, keys, strict=True)):
         together.setdefault((key, id(state.get(_TAKEN))), []).append(number)
+    under_way = recording()
+    if under_way is not None:
+        under_way.depends_on(lambda: _what_sets_apart(states))
     return together
+
+
+def _what_sets_apart(states: Sequence[State]) -> list[tuple[int, int]]:
+    """Return what is the same from step to step, for as long as the same parameters can be updated together."""
+    first = states[0].get("step", 0)
+    return [(state.get("step", 0) - first, id(state.get(_TAKEN))) for state in states]
 
 
 def count_step(

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...backend import recording
 from .base import CudaBase
 
 Axes = tuple[int, ...]
+
+_JOINED_AT_ONCE = 8
+"""Of more arrays CuPy copies a table of addresses to the GPU, which cannot be recorded."""
 
 
 class IndexingOverrides(CudaBase):
@@ -23,6 +27,12 @@ class IndexingOverrides(CudaBase):
     def pad(self, x: Any, widths: tuple[tuple[int, int], ...], value: float) -> Any:
         to_memory, back = _outer_first(x)
         return super().pad(x.transpose(to_memory), tuple(widths[axis] for axis in to_memory), value).transpose(back)
+
+    def concatenate(self, arrays: list[Any], axis: int) -> Any:
+        join = super().concatenate
+        while recording() is not None and len(arrays) > _JOINED_AT_ONCE:
+            arrays = [join(arrays[i : i + _JOINED_AT_ONCE], axis) for i in range(0, len(arrays), _JOINED_AT_ONCE)]
+        return join(arrays, axis)
 
 
 def _outer_first(x: Any) -> tuple[Axes, Axes]:

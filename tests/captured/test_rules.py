@@ -1,0 +1,327 @@
+"""What a captured step may not do, and what it may: the same on the CPU and on a GPU, from the first call on."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+import tinygrad_bn as tg
+from tinygrad_bn import functional as F
+from tinygrad_bn import nn
+from tinygrad_bn.autograd import trace
+from tinygrad_bn.backend import Generator, get_device
+from tinygrad_bn.errors import ArgumentError, CaptureError, DeviceError, DTypeError, GraphError
+
+
+@pytest.fixture(params=["cpu", "cuda"])
+def where(request: pytest.FixtureRequest, gpu: ModuleType) -> str:
+    name: str = request.param
+    return name
+
+
+def numbers(where: str, *values: float) -> tg.Tensor:
+    return tg.tensor(values or (1.0, 2.0, 3.0), device=where)
+
+
+READS: dict[str, Callable[[tg.Tensor], Any]] = {
+    "item": lambda x: x.sum().item(),
+    "tolist": lambda x: x.tolist(),
+    "numpy": lambda x: x.numpy(),
+    "array": lambda x: np.asarray(x),
+    "float": lambda x: float(x[0]),
+    "int": lambda x: int(x[0]),
+    "bool": lambda x: 1 if x[0] > 0 else 0,
+    "index": lambda x: [1, 2, 3, 4][x.argmax()],
+    "str": lambda x: str(x),
+    "repr": lambda x: f"{x!r}",
+    "format": lambda x: f"{x[0]}",
+    "cpu": lambda x: x.cpu(),
+    "dlpack": lambda x: x.__dlpack__(),
+    "bools as an index": lambda x: x[x > 1.0],
+    "formatted by NumPy": lambda x: np.array2string(np.array(x)),
+}
+
+
+@pytest.mark.parametrize("name", READS)
+def test_reading_is_refused_with_the_line(where: str, name: str) -> None:
+    function = READS[name]
+    step = tg.capture(lambda x: (x * 2.0, function(x * 2.0))[0], warmup=1)
+    line = inspect.getsourcelines(function)[1]
+    for _ in range(3):
+        with pytest.raises(CaptureError) as raised:
+            step(numbers(where))
+        message = str(raised.value)
+        assert f"{__file__}, line {line} (" in message
+        assert inspect.getsource(function).strip() in message
+        assert "expected values to stay on the device" in message
+    assert not step.graphs
+
+
+def test_the_line_is_that_of_the_step_not_of_its_caller(where: str) -> None:
+    def step(x: tg.Tensor) -> tg.Tensor:
+        loss = (x * x).sum()
+        print(loss)
+        return loss
+
+    with pytest.raises(CaptureError, match=r"test_rules\.py, line \d+ \(print\(loss\)\): .*got one that is printed"):
+        tg.capture(step)(numbers(where))
+
+
+REMEDIES: dict[str, tuple[Callable[[tg.Tensor], Any], str]] = {
+    "one_hot": (lambda x: F.one_hot(x.astype("int64")), "pass num_classes"),
+    "momentum": (
+        lambda x: nn.BatchNorm1d(3, momentum=None).to(str(x.device))(tg.stack([x, x])),
+        "give the layer a momentum",
+    ),
+    "generator": (lambda x: x * float(Generator(0).uniform(())), "draw before the call and give the step a tensor"),
+    "initialiser": (lambda x: nn.init.normal_(tg.zeros(3, device=str(x.device))), "draw before the call"),
+    "mask": (lambda x: x[x > 0], "use tg.where"),
+}
+
+
+@pytest.mark.parametrize("name", REMEDIES)
+def test_remedies(where: str, name: str) -> None:
+    function, remedy = REMEDIES[name]
+    with pytest.raises(CaptureError, match=f"test_rules.py.*{remedy}"):
+        tg.capture(function)(numbers(where))
+
+
+def test_other_devices_are_not_reached_from_inside(where: str, gpu: ModuleType) -> None:
+    if where == "cpu":
+        with pytest.raises(CaptureError, match=r"inputs on the device .* moved to cuda:0; move it before the call"):
+            tg.capture(lambda x: x.to("cuda"))(numbers("cpu"))
+    else:
+        with pytest.raises(CaptureError, match="one that is moved to another device"):
+            tg.capture(lambda x: x.to("cpu"))(numbers("cuda"))
+    assert tg.capture(lambda x: x.to(where) * 2.0)(numbers(where)).tolist() == [2.0, 4.0, 6.0]
+
+
+def test_messages_of_the_package_name_tensors_without_their_values(where: str) -> None:
+    with pytest.raises(GraphError, match=r"in backward: expected a result that requires grad, got Tensor\(shape=\(\)"):
+        tg.capture(lambda x: x.sum().backward())(numbers(where))
+
+
+def test_reading_is_fine_before_and_after(where: str) -> None:
+    def step(x: tg.Tensor) -> tg.Tensor:
+        return x.sum()
+
+    def failing(x: tg.Tensor) -> tg.Tensor:
+        raise ValueError(x.shape)
+
+    assert tg.capture(step)(numbers(where)).item() == 6.0
+    with pytest.raises(ValueError, match="3"):
+        tg.capture(failing)(numbers(where))
+    assert numbers(where).tolist() == [1.0, 2.0, 3.0]
+    assert Generator(0).uniform((1,)).shape == (1,)
+
+
+ARGUMENTS: list[tuple[Callable[[str], tuple[Any, ...]], type[Exception], str]] = [
+    (lambda where: (), CaptureError, "at least one tensor among the arguments, got none"),
+    (lambda where: (1.0,), CaptureError, "at least one tensor"),
+    (
+        lambda where: (numbers(where), np.ones(2)),
+        CaptureError,
+        r"got ndarray as argument 2; give numbers .* tensor",
+    ),
+    (lambda where: (numbers(where), {"a": [bytearray()]}), CaptureError, r"got bytearray as argument 2\['a'\]\[0\]"),
+    (lambda where: (numbers(where).requires_grad_(),), CaptureError, "arguments that need no gradient"),
+    (lambda where: (numbers("cpu"), numbers("cuda")), DeviceError, "tensors on one device, got cpu and cuda:0"),
+]
+
+
+@pytest.mark.parametrize("number", range(len(ARGUMENTS)))
+def test_arguments_that_are_refused(where: str, number: int) -> None:
+    arguments, kind, message = ARGUMENTS[number]
+    with pytest.raises(kind, match=rf"^in the captured step .*lambda.*: expected .*{message}"):
+        tg.capture(lambda *args: None)(*arguments(where))
+    with pytest.raises(kind, match=message.replace("argument 2", "named")):
+        first, *others = arguments(where) or (None,)
+        tg.capture(lambda *args, **named: None)(
+            *arguments(where)[:1], **dict.fromkeys(["named"][: len(others)], *others)
+        )
+
+
+def test_inputs_are_not_changed(where: str) -> None:
+    x = numbers(where)
+    for change in (
+        lambda x: x.assign_(0.0),
+        lambda x: x.__setitem__(0, 5.0),
+        lambda x: x[1:].__setitem__(0, 5.0),
+        lambda x: F.batch_norm(tg.zeros(2, 3, device=where), x, x, training=True),
+    ):
+        with pytest.raises(CaptureError, match=r"test_rules\.py, line \d+ .*inputs that stay as they are"):
+            tg.capture(change)(x)
+    assert x.tolist() == [1.0, 2.0, 3.0]
+
+
+def test_what_is_done_to_an_input_stays_inside(where: str) -> None:
+    """The step may ask for an input's gradient: it is an alias of the tensor that is given."""
+
+    def step(x: tg.Tensor) -> tg.Tensor:
+        x.requires_grad_()
+        (x * x).sum().backward()
+        return x.grad
+
+    x, captured = numbers(where), tg.capture(step, warmup=1)
+    for _ in range(4):
+        assert captured(x).tolist() == [2.0, 4.0, 6.0]
+    assert not x.requires_grad
+    assert x.grad is None
+
+
+@pytest.mark.parametrize("output", [1.5, "text", [1], {"a": {1}}, (None, {"b": [0.5]}), np.ones(1)], ids=repr)
+def test_outputs_are_tensors(where: str, output: Any) -> None:
+    with pytest.raises(CaptureError, match=r"tensors and None .*, got \w+ as the result.*; find it out after the call"):
+        tg.capture(lambda x: output)(numbers(where))
+
+
+def test_outputs_are_on_the_device_of_the_inputs(where: str) -> None:
+    elsewhere = numbers("cuda" if where == "cpu" else "cpu")
+    with pytest.raises(CaptureError, match=r"where the arguments are, got one on .* as the result\[1\]"):
+        tg.capture(lambda x: (x, elsewhere))(numbers(where))
+
+
+class Pair(NamedTuple):
+    """Two things."""
+
+    first: Any
+    second: Any
+
+
+def test_structures(where: str) -> None:
+    def step(pair: Pair, /, factor: float, *rest: Any, **named: Any) -> dict[str, Any]:
+        assert type(pair) is Pair
+        assert type(rest[0]) is list
+        total = pair.first * factor + pair.second["x"] + rest[0][0] + named["y"][1]
+        return {"total": total, "none": None, "pair": Pair([total * 2.0], (pair.first,))}
+
+    captured = tg.capture(step, warmup=1)
+    for value in (1.0, 2.0, 3.0, 4.0):
+        x = numbers(where, value)
+        found = captured(Pair(x, {"x": x}), 10.0, [x], y=(None, x))
+        assert list(found) == ["total", "none", "pair"]
+        assert found["none"] is None
+        assert type(found["pair"]) is Pair
+        assert found["total"].tolist() == [13.0 * value]
+        assert found["pair"].first[0].tolist() == [26.0 * value]
+        assert found["pair"].second[0].tolist() == [value]
+    assert len(captured.graphs) == (where == "cuda")
+
+
+def test_other_values_of_arguments_are_other_steps(where: str) -> None:
+    calls: list[Any] = []
+
+    def step(x: tg.Tensor, factor: Any) -> tg.Tensor:
+        calls.append(factor)
+        return x * factor
+
+    captured = tg.capture(step, warmup=1)
+    for factor in (2, 2.0, True, 3):
+        for _ in range(3):
+            assert captured(numbers(where), factor).tolist() == [factor, 2.0 * factor, 3.0 * factor]
+    if where == "cuda":
+        assert len(captured.graphs) == 4
+        assert calls == [2, 2, 2.0, 2.0, True, True, 3, 3]
+
+
+def test_shapes_dtypes_and_modes_are_steps_of_their_own(where: str) -> None:
+    weight = numbers(where).requires_grad_()
+
+    def step(x: tg.Tensor) -> tg.Tensor:
+        product = weight * x
+        assert product.requires_grad is tg.is_grad_enabled()
+        return product
+
+    captured = tg.capture(step, warmup=1)
+    for x in (numbers(where), tg.ones(2, 3, device=where), numbers(where).astype("float64")):
+        for _ in range(2):
+            for mode in (tg.no_grad, tg.enable_grad):
+                with mode():
+                    result = captured(x)
+                assert (result.shape, result.dtype) == (x.shape, x.dtype)
+                assert not result.requires_grad
+    assert len(captured.graphs) == (6 if where == "cuda" else 0)
+
+
+def test_outputs_can_be_kept(where: str) -> None:
+    """Each call returns memory of its own, also for an input or a parameter that is returned as it is."""
+    weight = tg.ones(3, device=where)
+
+    def step(x: tg.Tensor) -> tuple[tg.Tensor, ...]:
+        weight.assign_(weight * 2.0)
+        return x, weight, weight[1:], x.sum()
+
+    captured = tg.capture(step, warmup=1)
+    kept = [captured(numbers(where, i, i, i)) for i in range(5)]
+    for i, (x, power, part, total) in enumerate(kept):
+        assert x.tolist() == [float(i)] * 3
+        assert power.tolist() == [2.0 ** (i + 1)] * 3
+        assert part.tolist() == [2.0 ** (i + 1)] * 2
+        assert total.item() == 3.0 * i
+        assert x.is_leaf
+        x.assign_(9.0)
+    assert kept[0][0].tolist() == [9.0] * 3
+
+
+def test_one_within_another_is_a_part_of_it(where: str) -> None:
+    weight = numbers(where).requires_grad_()
+
+    @tg.capture
+    def inner(x: tg.Tensor) -> tg.Tensor:
+        return weight * x
+
+    @tg.capture
+    def outer(x: tg.Tensor) -> tg.Tensor:
+        product = inner(x + 1.0)
+        assert not product.requires_grad
+        return product * 2.0
+
+    for value in (1.0, 2.0, 3.0, 4.0, 5.0, 6.0):
+        assert outer(numbers(where, value, value, value)).tolist() == [2.0 * w * (value + 1.0) for w in (1, 2, 3)]
+    assert not inner.graphs
+    assert len(outer.graphs) == (where == "cuda")
+
+
+def test_while_traced_it_is_the_plain_step(where: str) -> None:
+    captured = tg.capture(lambda x: x * 2.0, warmup=1)
+    for _ in range(3):
+        with trace():
+            assert captured(numbers(where))._node.op.name == "mul"
+    assert not captured.graphs
+
+
+def test_names_and_documentation_stay(where: str) -> None:
+    def step(x: tg.Tensor) -> tg.Tensor:
+        """Do nothing."""
+        return x
+
+    captured = tg.capture(step)
+    assert captured.__name__ == "step"
+    assert captured.__doc__ == "Do nothing."
+    assert repr(captured) == "<the captured step test_names_and_documentation_stay.<locals>.step, 0 recordings>"
+
+
+def test_what_cannot_be_captured() -> None:
+    async def coroutine(x: tg.Tensor) -> tg.Tensor:
+        return x
+
+    def generator(x: tg.Tensor) -> Any:
+        yield x
+
+    for step in (None, 3, coroutine, generator):
+        with pytest.raises(DTypeError, match=r"^in capture: expected "):
+            tg.capture(step)
+    for warmup in (0, -1):
+        with pytest.raises(ArgumentError, match=r"^in capture: expected warmup"):
+            tg.capture(lambda x: x, warmup=warmup)
+    with pytest.raises(DTypeError, match=r"^in capture: expected warmup"):
+        tg.capture(lambda x: x, warmup=1.5)
+
+
+def test_no_recorder_means_plain_calls() -> None:
+    assert get_device("cpu").recorder is None
