@@ -73,6 +73,12 @@ def _chain(workload: Chain, random: np.random.Generator) -> dict[str, Array]:
     }
 
 
+def turned(values: dict[str, Array], places: int) -> dict[str, Array]:
+    """Return an operation's arrays with the examples of its batch in another order."""
+    per_example = [name for name in ("input", "target", "gradient") if name in values and values[name].ndim]
+    return values | {name: np.roll(values[name], places, axis=0) for name in per_example}
+
+
 def save_arrays(path: Path, arrays: dict[str, Array]) -> None:
     """Write arrays to a file that `load_arrays` reads."""
     with open(path, "wb") as file:

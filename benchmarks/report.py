@@ -14,7 +14,7 @@ from .contestants import EAGER
 from .growth import Curves, growth_table, plot_growth
 from .memory import Peaks, memory_table
 from .tables import Outcomes, Ratio, operations_table, ratios, ratios_table, significant, spreads_table, times_table
-from .timing import TOLERANCE, Outcome
+from .timing import Outcome
 from .workloads import Chain, Network, Operation, Workload
 
 
@@ -130,7 +130,8 @@ class Report:
             if outcome.failure is not None and name not in self.missing
         ]
         different = [
-            f"{workload.title}, {name}: other results than ours (by {outcome.deviation:.1%}, more than {TOLERANCE:.0%})"
+            f"{workload.title}, {name}: other results than ours "
+            f"(by {outcome.deviation:.1%}, more than {outcome.tolerance:.0%})"
             for workload, outcomes in self.timed
             for name, outcome in outcomes.items()
             if outcome.deviation is not None and not outcome.same_work

@@ -16,19 +16,27 @@ from typing import IO, Any, Protocol
 from . import arrays, resident, workloads
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass
 class Prepared:
     """A workload that is ready to run.
 
     Args:
-        step: what is timed; it returns only when the work is done.
+        step: what is timed.
         results: numbers to compare with the other frameworks': ten losses of training, or fingerprints of arrays.
         outputs: the arrays that an operation computes, by name; only where they are asked for.
+        finish: waits until the work is done, where a step returns before that.
+        count: how often a step does what is timed.
     """
 
     step: Callable[[], object]
     results: Callable[[], list[float]]
     outputs: Callable[[], dict[str, Any]] | None = None
+    finish: Callable[[], object] = _nothing
+    count: int = 1
 
 
 class Framework(Protocol):
@@ -41,23 +49,32 @@ class Framework(Protocol):
         """Build a workload from its arrays."""
 
 
-def sample(step: Callable[[], object], samples: int, inner: int) -> list[float]:
-    """Return so many measurements, in seconds per step, each the mean of `inner` steps."""
+def sample(prepared: Prepared, samples: int, inner: int) -> list[float]:
+    """Return so many measurements, in seconds for what is timed, each the mean of `inner` steps."""
+    step, finish = prepared.step, prepared.finish
     step()  # the first step after a pause finds cold caches and sleeping threads
+    finish()
     measured = []
     for _ in range(samples):
         start = time.perf_counter()
         for _ in range(inner):
             step()
-        measured.append((time.perf_counter() - start) / inner)
+        finish()
+        measured.append((time.perf_counter() - start) / (inner * prepared.count))
     return measured
 
 
 class Server:
-    """Answers requests, one after the other."""
+    """Answers requests, one after the other.
 
-    def __init__(self, framework: Framework) -> None:
+    Args:
+        framework: what computes.
+        find: returns the workload of a name.
+    """
+
+    def __init__(self, framework: Framework, find: Callable[[str], workloads.Workload] = workloads.find) -> None:
         self.framework = framework
+        self._find = find
         self.prepared: Prepared | None = None
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -79,13 +96,13 @@ class Server:
             return {}
         assert kind == "time"
         assert self.prepared is not None
-        return {"seconds": sample(self.prepared.step, request["samples"], request["inner"])}
+        return {"seconds": sample(self.prepared, request["samples"], request["inner"])}
 
     def _prepare(self, request: dict[str, Any]) -> Prepared:
         values = arrays.load_arrays(Path(request["arrays"]))
         if "dtype" in request:
             values = {name: v.astype(request["dtype"]) if v.dtype.kind == "f" else v for name, v in values.items()}
-        return self.framework.prepare(workloads.find(request["workload"]), values)
+        return self.framework.prepare(self._find(request["workload"]), values)
 
     def _memory(self, request: dict[str, Any]) -> int:
         """Return the most memory that steps took, in bytes, over what was resident before the model was made."""
@@ -102,9 +119,9 @@ class Server:
         return resident.peak() - before
 
 
-def serve(framework: Framework) -> None:
-    """Run a framework's workloads on request until standard input ends."""
-    serve_answers(Server(framework).answer)
+def serve(framework: Framework, find: Callable[[str], workloads.Workload] = workloads.find) -> None:
+    """Run a framework's workloads, found by name, on request until standard input ends."""
+    serve_answers(Server(framework, find).answer)
 
 
 def serve_answers(answer_to: Callable[[dict[str, Any]], dict[str, Any]]) -> None:

@@ -35,11 +35,13 @@ class Effort:
         rounds: turns of each contestant.
         turn_seconds: about how long a turn takes.
         pause: seconds between turns, in which the threads of the one before go to sleep.
+        sample_seconds: how long a sample takes at least: long enough for the clock.
     """
 
     rounds: int = 15
     turn_seconds: float = 0.2
     pause: float = 0.05
+    sample_seconds: float = 2e-3
 
 
 @dataclass
@@ -51,12 +53,14 @@ class Outcome:
         results: losses, or fingerprints of arrays.
         deviation: largest difference of the results from ours; see `deviation`.
         failure: why there is nothing.
+        tolerance: the largest deviation of the same work.
     """
 
     rounds: list[float] = field(default_factory=list)
     results: list[float] = field(default_factory=list)
     deviation: float | None = None
     failure: str | None = None
+    tolerance: float = TOLERANCE
 
     @property
     def median(self) -> float | None:
@@ -74,7 +78,7 @@ class Outcome:
     @property
     def same_work(self) -> bool:
         """Whether the results agree with ours."""
-        return self.deviation is not None and self.deviation <= TOLERANCE
+        return self.deviation is not None and self.deviation <= self.tolerance
 
 
 def deviation(results: list[float], reference: list[float], losses: bool) -> float:
@@ -134,13 +138,17 @@ class Fleet:
         Raises:
             PeerMissingError: its environment cannot be made, or its worker does not start.
         """
-        worker = start(contestant, self.threads, self.folder / f"{contestant.name}.log", self.tell)
+        worker = self.start(contestant, self.folder / f"{contestant.name}.log")
         try:
             self.about[contestant.name] = worker.ask({"do": "about"}, PREPARE_TIMEOUT)
         except WorkerError as error:
             worker.close()
             raise PeerMissingError(f"{contestant.name} cannot be started: {error}") from None
         return worker
+
+    def start(self, contestant: Contestant, log: Path) -> Worker:
+        """Start a contestant's worker; PeerMissingError where its environment cannot be made."""
+        return start(contestant, self.threads, log, self.tell)
 
     def worker(self, contestant: Contestant) -> Worker:
         """Return the contestant's worker; errors as in `fresh`."""
@@ -175,12 +183,12 @@ class Fleet:
         return {"workload": workload.name, "arrays": str(path)}
 
 
-def measure(fleet: Fleet, workload: Workload, effort: Effort) -> dict[str, Outcome]:
-    """Return what every contestant did on a workload."""
+def measure(fleet: Fleet, workload: Workload, effort: Effort, tolerance: float = TOLERANCE) -> dict[str, Outcome]:
+    """Return what every contestant did on a workload; results count as the same work up to a tolerance."""
     request = {"do": "prepare", **fleet.arrays_of(workload)}
     outcomes: dict[str, Outcome] = {}
     for contestant in fleet.invited(workload):
-        outcome = outcomes[contestant.name] = Outcome()
+        outcome = outcomes[contestant.name] = Outcome(tolerance=tolerance)
         try:
             outcome.results = fleet.ask(contestant, request, PREPARE_TIMEOUT)["results"]
         except (WorkerError, PeerMissingError) as error:
@@ -198,9 +206,9 @@ def measure(fleet: Fleet, workload: Workload, effort: Effort) -> dict[str, Outco
 def plan(seconds: float, effort: Effort) -> dict[str, int]:
     """Return how many samples a turn takes, each the mean of how many steps, for steps of this length.
 
-    A sample is long enough for the clock (2 ms), a turn about as long as wanted.
+    A sample is long enough for the clock, a turn about as long as wanted.
     """
-    inner = max(1, round(2e-3 / seconds))
+    inner = max(1, round(effort.sample_seconds / seconds))
     return {"inner": inner, "samples": max(1, min(50, round(effort.turn_seconds / (seconds * inner))))}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -13,13 +14,26 @@ from tinygrad_bn import functional as F
 from tinygrad_bn import nn
 from tinygrad_bn.kernels import kernels_of
 
-from .arrays import fingerprint
+from .arrays import fingerprint, turned
 from .serving import Prepared, serve
-from .workloads import LEARNING_RATE, Chain, Network, Operation, Update, Workload
+from .workloads import LEARNING_RATE, UPDATES_COMPARED, Chain, Network, Operation, Update, Workload
 
 
 class Ours:
     """This project, as a user has it after `make compare`."""
+
+    channels_last: tuple[str, ...] = ("input", "gradient")
+    """Which arrays of an operation lie in memory in this order, as a network's layers hand them on."""
+
+    calls = 1
+    """How often a step is called before its results are looked at."""
+
+    def repeatable(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function of tensors as it is to be called again and again."""
+        return step
+
+    def finish(self) -> None:
+        """Wait until all work is done."""
 
     def about(self) -> dict[str, Any]:
         """Return versions and settings."""
@@ -33,10 +47,77 @@ class Ours:
     def prepare(self, workload: Workload, values: dict[str, Any]) -> Prepared:
         """Build a workload from its arrays."""
         if isinstance(workload, Network):
-            return _training(workload, values) if workload.mode == "train" else _inference(workload, values)
+            return self._training(workload, values) if workload.mode == "train" else _inference(workload, values)
         if isinstance(workload, Operation):
-            return _operation(workload, values)
-        return _update(workload, values) if isinstance(workload, Update) else _chain(workload, values)
+            return self._operation(workload, values)
+        return self._update(workload, values) if isinstance(workload, Update) else self._chain(workload, values)
+
+    def _training(self, workload: Network, values: dict[str, Any]) -> Prepared:
+        model = _filled(workload, values)
+        images, labels = tg.tensor(values["input"]), tg.tensor(values["target"])
+        optimizer = tg.optim.SGD(model.parameters(), lr=LEARNING_RATE, momentum=0.9)
+
+        def step(images: tg.Tensor, labels: tg.Tensor) -> tg.Tensor:
+            optimizer.zero_grad()
+            with tg.autocast("bfloat16") if workload.precision == "bfloat16" else nullcontext():
+                loss = F.cross_entropy(model(images), labels)
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        run = partial(self.repeatable(step), images, labels)
+        return Prepared(run, lambda: [run().item() for _ in range(10)], finish=self.finish)
+
+    def _operation(self, workload: Operation, values: dict[str, Any]) -> Prepared:
+        sets = [_Call(workload, turned(values, number), self.channels_last) for number in range(workload.sets)]
+
+        def every(_: tg.Tensor) -> None:
+            for call in sets:
+                call.both() if workload.backward else call.function()
+
+        run = partial(self.repeatable(every), tg.zeros(1))
+
+        def results() -> list[float]:
+            for _ in range(self.calls):
+                run()
+            outputs = {"output": sets[0].function().numpy()} | (sets[0].grads() if workload.backward else {})
+            return [number for array in outputs.values() for number in fingerprint(array)]
+
+        return Prepared(run, results, sets[0].outputs, self.finish, workload.sets)
+
+    def _update(self, workload: Update, values: dict[str, Any]) -> Prepared:
+        parameters = [tg.tensor(values[f"parameter{i}"], requires_grad=True) for i in range(len(workload.shapes))]
+        for i, parameter in enumerate(parameters):
+            parameter.grad = tg.tensor(values[f"gradient{i}"])
+        if workload.optimizer == "sgd":
+            optimizer: Any = tg.optim.SGD(parameters, lr=1e-4, momentum=0.9)
+        else:
+            optimizer = tg.optim.Adam(parameters, lr=1e-4)
+        run = partial(self.repeatable(lambda _: optimizer.step()), tg.zeros(1))
+
+        def results() -> list[float]:
+            for _ in range(UPDATES_COMPARED):
+                run()
+            return [number for parameter in parameters for number in fingerprint(parameter.numpy())]
+
+        return Prepared(run, results, finish=self.finish)
+
+    def _chain(self, workload: Chain, values: dict[str, Any]) -> Prepared:
+        start, factor, term = (tg.tensor(values[name], requires_grad=True) for name in ("input", "factor", "term"))
+
+        def step() -> None:
+            for tensor in (start, factor, term):
+                tensor.grad = None
+            x = start
+            for _ in range(workload.nodes // 2):
+                x = x * factor + term
+            x.sum().backward()
+
+        def results() -> list[float]:
+            step()
+            return [number for tensor in (start, factor, term) for number in fingerprint(tensor.grad.numpy())]
+
+        return Prepared(step, results, finish=self.finish)
 
 
 class ResidualChain(nn.Module):
@@ -70,21 +151,6 @@ def _filled(workload: Network, values: dict[str, Any]) -> nn.Module:
     for i, norm in enumerate(norms if "mean0" in values else []):
         norm.load_state_dict(norm.state_dict() | {"running_mean": values[f"mean{i}"], "running_var": values[f"var{i}"]})
     return model
-
-
-def _training(workload: Network, values: dict[str, Any]) -> Prepared:
-    model = _filled(workload, values)
-    images, labels = tg.tensor(values["input"]), tg.tensor(values["target"])
-    optimizer = tg.optim.SGD(model.parameters(), lr=LEARNING_RATE, momentum=0.9)
-
-    def step() -> tg.Tensor:
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model(images), labels)
-        loss.backward()
-        optimizer.step()
-        return loss
-
-    return Prepared(step, lambda: [step().item() for _ in range(10)])
 
 
 def _inference(workload: Network, values: dict[str, Any]) -> Prepared:
@@ -123,68 +189,42 @@ _OPERATIONS: dict[str, Callable[..., tg.Tensor]] = {
 }
 
 
-def _channels_last(array: Any) -> Any:
-    """Return images in the memory layout in which the layers of a network hand them on; other arrays as they are."""
-    return array if array.ndim != 4 else np.ascontiguousarray(array.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+def _channels_last(array: Any, dtype: str | None) -> tg.Tensor:
+    """Return a tensor, channels-last in memory where it has four axes."""
+    if array.ndim != 4:
+        return tg.tensor(array, dtype=dtype)
+    return tg.tensor(array.transpose(0, 2, 3, 1), dtype=dtype).transpose(0, 3, 1, 2).detach()
 
 
-def _operation(workload: Operation, values: dict[str, Any]) -> Prepared:
-    values = values | {name: _channels_last(values[name]) for name in ("input", "gradient")}
-    inputs = {name: tg.tensor(values[name], requires_grad=True) for name in workload.inputs}
-    others = {"target": tg.tensor(values["target"])} if "target" in values else {}
-    gradient = tg.tensor(values["gradient"])
-    function = partial(_OPERATIONS[workload.operation], **inputs, **others, **workload.settings)
+class _Call:
+    """An operation on one set of inputs."""
 
-    def both() -> tg.Tensor:
-        for tensor in inputs.values():
+    def __init__(self, workload: Operation, values: dict[str, Any], channels_last: tuple[str, ...]) -> None:
+        dtype = "bfloat16" if workload.precision == "bfloat16" else None
+        tensors = {
+            name: (_channels_last if name in channels_last else tg.tensor)(values[name], dtype=dtype)
+            for name in (*workload.inputs, "gradient")
+        }
+        self.gradient = tensors.pop("gradient")
+        self.inputs = {name: tensor.requires_grad_() for name, tensor in tensors.items()}
+        others = {"target": tg.tensor(values["target"])} if "target" in values else {}
+        self.function = partial(_OPERATIONS[workload.operation], **self.inputs, **others, **workload.settings)
+
+    def both(self) -> tg.Tensor:
+        """Return the output of the forward pass, after the backward pass."""
+        for tensor in self.inputs.values():
             tensor.grad = None
-        output = function()
-        output.backward(gradient)
+        output: tg.Tensor = self.function()
+        output.backward(self.gradient)
         return output
 
-    def outputs() -> dict[str, Any]:
-        output = both()
-        return {"output": output.numpy(), **{name: tensor.grad.numpy() for name, tensor in inputs.items()}}
+    def outputs(self) -> dict[str, Any]:
+        """Return what both passes compute, by name."""
+        return {"output": self.both().numpy()} | self.grads()
 
-    def results() -> list[float]:
-        return [number for array in outputs().values() for number in fingerprint(array)]
-
-    return Prepared(both if workload.backward else function, results, outputs)
-
-
-def _update(workload: Update, values: dict[str, Any]) -> Prepared:
-    parameters = [tg.tensor(values[f"parameter{i}"], requires_grad=True) for i in range(len(workload.shapes))]
-    for i, parameter in enumerate(parameters):
-        parameter.grad = tg.tensor(values[f"gradient{i}"])
-    if workload.optimizer == "sgd":
-        optimizer: Any = tg.optim.SGD(parameters, lr=1e-4, momentum=0.9)
-    else:
-        optimizer = tg.optim.Adam(parameters, lr=1e-4)
-
-    def results() -> list[float]:
-        for _ in range(3):
-            optimizer.step()
-        return [number for parameter in parameters for number in fingerprint(parameter.numpy())]
-
-    return Prepared(optimizer.step, results)
-
-
-def _chain(workload: Chain, values: dict[str, Any]) -> Prepared:
-    start, factor, term = (tg.tensor(values[name], requires_grad=True) for name in ("input", "factor", "term"))
-
-    def step() -> None:
-        for tensor in (start, factor, term):
-            tensor.grad = None
-        x = start
-        for _ in range(workload.nodes // 2):
-            x = x * factor + term
-        x.sum().backward()
-
-    def results() -> list[float]:
-        step()
-        return [number for tensor in (start, factor, term) for number in fingerprint(tensor.grad.numpy())]
-
-    return Prepared(step, results)
+    def grads(self) -> dict[str, Any]:
+        """Return the gradients of the last backward pass, by the inputs' names."""
+        return {name: tensor.grad.numpy() for name, tensor in self.inputs.items()}
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -13,10 +15,10 @@ import torch
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from .arrays import fingerprint
+from .arrays import fingerprint, turned
 from .layers import Activation, Conv, Flatten, Layers, Linear, MaxPool, Mean, Norm, Residual
 from .serving import Prepared, serve
-from .workloads import LEARNING_RATE, Chain, Network, Operation, Update, Workload
+from .workloads import LEARNING_RATE, UPDATES_COMPARED, Chain, Network, Operation, Update, Workload
 
 VARIANTS = ("eager", "channels-last", "compile")
 
@@ -29,12 +31,31 @@ class Torch:
         threads: of each operation.
     """
 
+    device = "cpu"
+    calls = 1
+    """How often a step is called before its results are looked at."""
+
     def __init__(self, variant: str, threads: int) -> None:
         torch.set_num_threads(threads)
         self.compiled = variant == "compile"
         self.layout = torch.contiguous_format if variant == "eager" else torch.channels_last
         if self.compiled:
             torch._inductor.config.freezing = True  # for inference: weights are constants, BatchNorm is folded
+
+    def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return what is called in place of a function or a model."""
+        return torch.compile(function) if self.compiled else function
+
+    def repeatable(self, step: Callable[[], Any]) -> Callable[[], Any]:
+        """Return a step as it is to be called again and again."""
+        return step
+
+    def casting(self, precision: str) -> Any:
+        """Return the context in which a network computes."""
+        return nullcontext()
+
+    def finish(self) -> None:
+        """Wait until all work is done."""
 
     def about(self) -> dict[str, Any]:
         """Return versions and settings."""
@@ -53,21 +74,23 @@ class Torch:
             return prepare(workload, values)
         if isinstance(workload, Operation):
             return self._operation(workload, values)
-        return _update(workload, values) if isinstance(workload, Update) else _chain(workload, values)
+        return self._update(workload, values) if isinstance(workload, Update) else self._chain(workload, values)
 
-    def _tensor(self, array: Any) -> Any:
-        tensor = torch.tensor(array)
+    def _tensor(self, array: Any, precision: str = "float32") -> Any:
+        tensor = torch.tensor(array, device=self.device)
+        tensor = tensor.bfloat16() if precision == "bfloat16" else tensor
         return tensor.to(memory_format=self.layout) if tensor.ndim == 4 else tensor
 
     def _training(self, workload: Network, values: dict[str, Any]) -> Prepared:
-        model = _filled(workload, values).to(memory_format=self.layout)
+        model = _filled(workload, values).to(self.device, memory_format=self.layout)
         images, labels = self._tensor(values["input"]), self._tensor(values["target"])
         optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE, momentum=0.9, fused=True)
 
         def loss_of(images: Any, labels: Any) -> Any:
-            return F.cross_entropy(model(images), labels)
+            with self.casting(workload.precision):
+                return F.cross_entropy(model(images), labels)
 
-        function = torch.compile(loss_of) if self.compiled else loss_of
+        function = self.compile(loss_of)
 
         def step() -> Any:
             optimizer.zero_grad(set_to_none=True)
@@ -76,15 +99,15 @@ class Torch:
             optimizer.step()
             return loss
 
-        return Prepared(step, lambda: [step().item() for _ in range(10)])
+        return Prepared(step, lambda: [step().item() for _ in range(10)], finish=self.finish)
 
     def _inference(self, workload: Network, values: dict[str, Any]) -> Prepared:
         model = _filled(workload, values).eval()
         if workload.mode == "folded":
             model = _folded(model)
-        model = model.to(memory_format=self.layout)
+        model = model.to(self.device, memory_format=self.layout)
         images = self._tensor(values["input"])
-        function = torch.compile(model) if self.compiled else model
+        function = self.compile(model)
         # The compiler freezes weights only under no_grad; eagerly inference_mode is the quicker of the two.
         mode = torch.no_grad if self.compiled else torch.inference_mode
 
@@ -92,29 +115,93 @@ class Torch:
             with mode():
                 return function(images)
 
-        return Prepared(step, lambda: fingerprint(step().numpy()))
+        return Prepared(step, lambda: fingerprint(_numpy(step())), finish=self.finish)
 
     def _operation(self, workload: Operation, values: dict[str, Any]) -> Prepared:
-        inputs = {name: self._tensor(values[name]).requires_grad_() for name in workload.inputs}
-        others = {"target": self._tensor(values["target"])} if "target" in values else {}
-        gradient = self._tensor(values["gradient"])
-        function = partial(_OPERATIONS[workload.operation], **inputs, **others, **workload.settings)
+        sets = [self._call(workload, turned(values, number)) for number in range(workload.sets)]
 
-        def both() -> Any:
-            for tensor in inputs.values():
-                tensor.grad = None
-            output = function()
-            output.backward(gradient)
-            return output
+        def every() -> None:
+            for call in sets:
+                call.both() if workload.backward else call.function()
 
-        def outputs() -> dict[str, Any]:
-            output = both()
-            return {"output": output.detach().numpy(), **{name: tensor.grad.numpy() for name, tensor in inputs.items()}}
+        run = self.repeatable(every)
 
         def results() -> list[float]:
-            return [number for array in outputs().values() for number in fingerprint(array)]
+            for _ in range(self.calls):
+                run()
+            outputs = {"output": _numpy(sets[0].function())} | (sets[0].grads() if workload.backward else {})
+            return [number for array in outputs.values() for number in fingerprint(array)]
 
-        return Prepared(both if workload.backward else function, results, outputs)
+        return Prepared(run, results, sets[0].outputs, self.finish, workload.sets)
+
+    def _call(self, workload: Operation, values: dict[str, Any]) -> _Call:
+        inputs = {name: self._tensor(values[name], workload.precision).requires_grad_() for name in workload.inputs}
+        others = {"target": self._tensor(values["target"])} if "target" in values else {}
+        function = partial(_OPERATIONS[workload.operation], **inputs, **others, **workload.settings)
+        return _Call(inputs, function, self._tensor(values["gradient"], workload.precision))
+
+    def _update(self, workload: Update, values: dict[str, Any]) -> Prepared:
+        parameters = [self._tensor(values[f"parameter{i}"]).requires_grad_() for i in range(len(workload.shapes))]
+        for i, parameter in enumerate(parameters):
+            parameter.grad = self._tensor(values[f"gradient{i}"])
+        if workload.optimizer == "sgd":
+            optimizer: Any = torch.optim.SGD(parameters, lr=1e-4, momentum=0.9, fused=True)
+        else:
+            optimizer = torch.optim.Adam(parameters, lr=1e-4, fused=True)
+
+        def results() -> list[float]:
+            for _ in range(UPDATES_COMPARED):
+                optimizer.step()
+            return [number for parameter in parameters for number in fingerprint(_numpy(parameter))]
+
+        return Prepared(optimizer.step, results, finish=self.finish)
+
+    def _chain(self, workload: Chain, values: dict[str, Any]) -> Prepared:
+        start, factor, term = (self._tensor(values[name]).requires_grad_() for name in ("input", "factor", "term"))
+
+        def step() -> None:
+            for tensor in (start, factor, term):
+                tensor.grad = None
+            x = start
+            for _ in range(workload.nodes // 2):
+                x = x * factor + term
+            x.sum().backward()
+
+        def results() -> list[float]:
+            step()
+            return [number for tensor in (start, factor, term) for number in fingerprint(_numpy(tensor.grad))]
+
+        return Prepared(step, results, finish=self.finish)
+
+
+@dataclass
+class _Call:
+    """An operation on one set of inputs."""
+
+    inputs: dict[str, Any]
+    function: Callable[[], Any]
+    gradient: Any
+
+    def both(self) -> Any:
+        """Return the output of the forward pass, after the backward pass."""
+        for tensor in self.inputs.values():
+            tensor.grad = None
+        output = self.function()
+        output.backward(self.gradient)
+        return output
+
+    def outputs(self) -> dict[str, Any]:
+        """Return what both passes compute, by name."""
+        return {"output": _numpy(self.both())} | self.grads()
+
+    def grads(self) -> dict[str, Any]:
+        """Return the gradients of the last backward pass, by the inputs' names."""
+        return {name: _numpy(tensor.grad) for name, tensor in self.inputs.items()}
+
+
+def _numpy(tensor: Any) -> Any:
+    """Return the values as a NumPy array; it has no bfloat16."""
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy(force=True)
 
 
 class ResidualBranch(torch.nn.Module):  # type: ignore[misc]
@@ -199,41 +286,6 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "linear": F.linear,
     "cross_entropy": F.cross_entropy,
 }
-
-
-def _update(workload: Update, values: dict[str, Any]) -> Prepared:
-    parameters = [torch.tensor(values[f"parameter{i}"], requires_grad=True) for i in range(len(workload.shapes))]
-    for i, parameter in enumerate(parameters):
-        parameter.grad = torch.tensor(values[f"gradient{i}"])
-    if workload.optimizer == "sgd":
-        optimizer: Any = torch.optim.SGD(parameters, lr=1e-4, momentum=0.9, fused=True)
-    else:
-        optimizer = torch.optim.Adam(parameters, lr=1e-4, fused=True)
-
-    def results() -> list[float]:
-        for _ in range(3):
-            optimizer.step()
-        return [number for parameter in parameters for number in fingerprint(parameter.detach().numpy())]
-
-    return Prepared(optimizer.step, results)
-
-
-def _chain(workload: Chain, values: dict[str, Any]) -> Prepared:
-    start, factor, term = (torch.tensor(values[name], requires_grad=True) for name in ("input", "factor", "term"))
-
-    def step() -> None:
-        for tensor in (start, factor, term):
-            tensor.grad = None
-        x = start
-        for _ in range(workload.nodes // 2):
-            x = x * factor + term
-        x.sum().backward()
-
-    def results() -> list[float]:
-        step()
-        return [number for tensor in (start, factor, term) for number in fingerprint(tensor.grad.numpy())]
-
-    return Prepared(step, results)
 
 
 if __name__ == "__main__":

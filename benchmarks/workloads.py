@@ -14,6 +14,10 @@ LEARNING_RATE = 1e-4
 """Of SGD with momentum 0.9. Small, so that ten steps of a deep network do not blow rounding up."""
 
 
+UPDATES_COMPARED = 5
+"""Steps of an optimiser, after which the parameters are compared."""
+
+
 @dataclass(frozen=True)
 class Network:
     """A network on one batch of random images: a training step (forward, backward, SGD with momentum), or inference.
@@ -26,6 +30,7 @@ class Network:
         mode: "train", "inference", or "folded" (inference, BatchNorm folded into the weights before it).
         peers: the contestants or environments that take part.
         bars: the largest ratio of our time to a peer's that the project has set itself.
+        precision: on a GPU, how products are computed: "float32", "tf32" or "bfloat16".
     """
 
     name: str
@@ -38,6 +43,7 @@ class Network:
     mode: str = "train"
     peers: tuple[str, ...] = ("torch",)
     bars: dict[str, float] = field(default_factory=dict)
+    precision: str = "float32"
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,8 @@ class Operation:
         settings: further arguments.
         backward: whether the backward pass is measured together with the forward pass.
         peers: the contestants or environments that take part.
+        precision: on a GPU, how products are computed: "float32" or "tf32"; and "bfloat16", that of all arrays.
+        sets: how many sets of inputs take turns, so that none is in a cache when its turn comes.
     """
 
     name: str
@@ -62,6 +70,8 @@ class Operation:
     settings: dict[str, Any] = field(default_factory=dict)
     backward: bool = True
     peers: tuple[str, ...] = ("torch-eager", "torch-channels-last")
+    precision: str = "float32"
+    sets: int = 1
 
 
 @dataclass(frozen=True)
