@@ -10,9 +10,10 @@ import platform
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,13 @@ class CompileError(Exception):
 def compiler() -> str | None:
     """Return the C++ compiler, if there is one."""
     return next((found for name in (os.environ.get("CXX", "g++"), "g++", "c++") if (found := shutil.which(name))), None)
+
+
+def unavailable_reason() -> str | None:
+    """Return why kernels cannot run here, or None when they can."""
+    if sys.platform != "linux":
+        return f"kernels run on Linux' CPUs, not on {sys.platform}"
+    return None if compiler() else "no C++ compiler is installed, which makes kernels run on the CPU"
 
 
 @functools.cache
@@ -60,23 +68,27 @@ def _cache() -> Path:
     return folder
 
 
-def _built(code: str, flags: list[str]) -> Path:
-    """Compile, unless that was done before; several processes may do so at the same time."""
+def _built(code: str, flags: list[str], complete: Callable[[str, list[str]], str] = lambda code, _: code) -> Path:
+    """Compile what `complete` makes of code, unless that was done before; of several processes one does so."""
+    import fcntl  # not everywhere
+
     command = [str(compiler()), "-x", "c++", *COMMON, *_fused(), *flags]
-    parts = [code, _version(), platform.machine(), *command]
+    ours = "".join(path.read_text(encoding="utf-8") for path in (HEADER, Path(__file__)))
+    parts = [code, ours, _version(), platform.machine(), *command]
     library = _cache() / f"{hashlib.sha256('|'.join(parts).encode()).hexdigest()[:32]}.so"
-    if not library.exists():
-        with tempfile.TemporaryDirectory(dir=_cache()) as folder:
-            made = Path(folder) / "made.so"
-            done = subprocess.run([*command, "-o", str(made), "-"], input=code, capture_output=True, text=True)
-            if done.returncode != 0:
-                raise CompileError(done.stderr)
-            made.rename(library)
+    if library.exists():
+        return library
+    with library.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not library.exists():
+            with tempfile.TemporaryDirectory(dir=_cache()) as folder:
+                made = Path(folder) / "made.so"
+                _run([*command, "-o", str(made), "-"], complete(code, flags))
+                made.rename(library)
     return library
 
 
-def _preprocessed(code: str, flags: list[str]) -> str:
-    command = [str(compiler()), "-E", "-P", "-x", "c++", *flags, "-"]
+def _run(command: list[str], code: str) -> str:
     done = subprocess.run(command, input=code, capture_output=True, text=True)
     if done.returncode != 0:
         raise CompileError(done.stderr)
@@ -99,7 +111,8 @@ def _kernels(plain: str) -> Iterator[tuple[list[str], str, str]]:
 
 def _translation_unit(code: str, flags: list[str]) -> str:
     """Return the source in a nameless namespace, and behind it a table of its kernels."""
-    plain = _preprocessed(code, flags)
+    defines = [flag for flag in flags if flag.startswith(("-D", "-I", "-std="))]
+    plain = _run([str(compiler()), "-E", "-P", "-x", "c++", *defines, "-"], code)
     kernels = list(_kernels(plain))
     bounds = "".join(
         f"{''.join(f'namespace {part} {{ ' for part in scope)}"
@@ -214,7 +227,7 @@ def compiled(code: str, options: tuple[str, ...]) -> dict[str, Kernel]:
     if unknown:
         raise CompileError(f"options that the stand-in does not know: {unknown}")
     _fibers()
-    library = ctypes.CDLL(str(_built(_translation_unit(code, flags), [*flags, *CHECKED, "-fvisibility=hidden"])))
+    library = ctypes.CDLL(str(_built(code, [*flags, *CHECKED, "-fvisibility=hidden"], _translation_unit)))
     library.cuda_on_cpu_kernels.restype = ctypes.POINTER(_Kernel)
     library.cuda_on_cpu_shared.restype = ctypes.c_void_p
     found = {}

@@ -184,8 +184,18 @@ inline int __float2int_rn(float x) { return int(rintf(x)); }
 
 // What source/scalars.cuh says in PTX.
 #define HALF_CONVERSIONS
-inline float half_to_float(unsigned short bits) { return float(cuda_on_cpu_bits<_Float16>(bits)); }
-inline unsigned short float_to_half(float x) { return cuda_on_cpu_bits<unsigned short>(_Float16(x)); }
+inline float half_to_float(unsigned short bits) {
+  const unsigned sign = unsigned(bits & 0x8000) << 16, magnitude = bits & 0x7fff;
+  if (magnitude < 0x400) return copysignf(float(magnitude) * 0x1p-24f, __uint_as_float(sign));
+  return __uint_as_float(sign | (magnitude << 13) + (magnitude < 0x7c00 ? 112u << 23 : 224u << 23));
+}
+inline unsigned short float_to_half(float x) {
+  const unsigned sign = __float_as_uint(x) >> 16 & 0x8000, magnitude = __float_as_uint(x) & 0x7fffffff;
+  if (magnitude > 0x7f800000) return 0x7fff;
+  if (magnitude >= 0x477ff000) return sign | 0x7c00;  // from 65520 on
+  if (magnitude < 0x38800000) return sign | unsigned(rintf(fabsf(x) * 0x1p24f));
+  return sign | (magnitude + 0xfff + (magnitude >> 13 & 1) - (112u << 23)) >> 13;
+}
 
 // -- what Python is told about a kernel, and how it calls one ------------------------------------------------
 

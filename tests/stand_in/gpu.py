@@ -13,11 +13,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import pytest
 
 from tinygrad_bn.backend import device as devices
 
 from . import gpu_kernels, gpu_memory, gpu_streams
 from .array import Function, function_named
+from .compiling import unavailable_reason
 from .gpu_array import ndarray
 from .gpu_memory import MemoryPool, check_all
 from .gpu_state import CUDARuntimeError, state
@@ -140,6 +142,9 @@ def emulated_gpu(count: int = 1) -> Iterator[types.ModuleType]:
     Raises:
         RuntimeError: in the end, if a kernel has written beside an array.
     """
+    reason = unavailable_reason()
+    if reason:
+        pytest.skip(reason)
     before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "cupy"}
     opened = {name: device for name, device in devices._devices.items() if name.startswith("cuda:")}
     for name in before:
