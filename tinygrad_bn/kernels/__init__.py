@@ -23,6 +23,7 @@ __all__ = [
     "Skip",
     "code_folder",
     "kernels_of",
+    "missing_libraries",
     "provider",
     "served_by",
     "unusable_reason",
@@ -94,6 +95,16 @@ def served_by(kernels: Kernels) -> dict[str, list[str]]:
         if not name.startswith("_") and callable(method):
             own["reference" if getattr(type(kernels), name) is method else kernels.name].append(name)
     return own
+
+
+def missing_libraries(kernels: Kernels) -> dict[str, str]:
+    """Return what kernels on a GPU leave to CuPy, and why: libraries, loaded to find out, and single convolutions."""
+    from .cuda import CudaKernels
+
+    if not isinstance(kernels, CudaKernels):
+        return {}
+    kernels.load_libraries()
+    return dict(kernels.missing)
 
 
 def code_folder() -> Path:

@@ -47,6 +47,10 @@ class ConvolutionOverrides(DepthwiseOverrides, MatmulOverrides):
             self.missing["cuDNN"] = str(error)
             return None
 
+    def load_libraries(self) -> None:
+        """Load cuBLAS and cuDNN now; what is wrong with them is then in `missing`."""
+        _ = self.cublas, self.plans
+
     def conv2d(
         self, x: Any, weight: Any, bias: Any, stride: Pair, padding: Padding, dilation: Pair, groups: int
     ) -> Any:
