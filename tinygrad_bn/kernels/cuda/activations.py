@@ -11,7 +11,7 @@ from .base import CudaBase
 from .launch import THREADS, width_of
 from .layout import is_covered, memory_order, real_of, without_gaps
 
-_AT_ONCE = 4  # packs of neighbours, for a thread
+_PACKS = 4  # of neighbours, for a thread
 
 
 class Formula(NamedTuple):
@@ -60,7 +60,7 @@ class ActivationOverrides(CudaBase):
         *inputs, out = arrays
         width = width_of(0, *arrays)
         real = real_of(out.dtype).type
-        blocks = max(1, -(-out.size // (width * THREADS * _AT_ONCE)))
+        blocks = max(1, -(-out.size // (width * THREADS * _PACKS)))
         settings = (np.int64(out.size), np.int32(width > 1), real(formula.p), real(formula.q))
         self.program.kernel(kernel, out.dtype, formula.name)((blocks,), (THREADS,), (*inputs, *settings, out))
 

@@ -55,10 +55,7 @@ def tiling(rows: int, columns: int) -> Tiling:
 
 
 def _threads_across(columns: int) -> int:
-    """Return the width of a block, a power of two up to a warp: the one that leaves fewest threads without a column.
-
-    From eight threads on, whose 128 bytes are a line of the cache, narrower blocks read memory as well as wide ones.
-    """
+    """Return the width of a block, a power of two up to a warp: the widest that leaves few threads without a column."""
     if columns <= 8:
         return 1 << (columns - 1).bit_length()
-    return min((32, 16, 8), key=lambda across: -(-columns // across) * across)
+    return min((32, 16, 8), key=lambda across: -(-columns // across) * across * 8 // columns)

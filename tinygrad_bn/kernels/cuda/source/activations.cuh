@@ -1,14 +1,14 @@
 // The value and the slope of every activation: what `kernels/reference/activations.py` says, for one element.
 //
 // `slope` takes the activation's output where `from_output` says so, else its input, like the reference's formula.
-// p and q are the activation's parameters, in the order of `kernels/cuda/activations.py`. Comparisons are written such
+// `is_cheap` says that both take few registers. p and q are the activation's parameters, in the order of `kernels/cuda/activations.py`. Comparisons are written such
 // that NaN ends where the reference's ends: minimum and maximum of it are NaN, and it is neither inside nor outside.
 // The structs have the names of the reference's formulas; so the language's own functions need their `::` here.
 
 namespace activations {
 
-struct of_input { static constexpr bool from_output = false, is_identity = false; };
-struct of_output { static constexpr bool from_output = true, is_identity = false; };
+struct of_input { static constexpr bool from_output = false, is_cheap = false; };
+struct of_output { static constexpr bool from_output = true, is_cheap = false; };
 
 constexpr real lecun_scale = 1.7159, lecun_rate = 2.0 / 3.0;
 constexpr real selu_scale = 1.0507009873554805, selu_alpha = 1.6732632423543772;
@@ -23,7 +23,7 @@ __device__ __forceinline__ real smooth_ramp(real x, real beta, real threshold) {
 }
 
 struct identity : of_input {
-  static constexpr bool is_identity = true;
+  static constexpr bool is_cheap = true;
   static __device__ real value(real x, real, real) { return x; }
   static __device__ real slope(real, real, real) { return 1; }
 };
@@ -65,6 +65,7 @@ struct sigmoid : of_output {
 };
 
 struct hardtanh : of_input {
+  static constexpr bool is_cheap = true;
   static __device__ real value(real x, real low, real high) { return at_most(at_least(x, low), high); }
   static __device__ real slope(real x, real low, real high) { return x > low && x < high ? 1 : 0; }
 };
@@ -75,6 +76,7 @@ struct hardsigmoid : of_input {
 };
 
 struct relu6 : of_input {
+  static constexpr bool is_cheap = true;
   static __device__ real value(real x, real, real) { return at_most(at_least(x, 0), 6); }
   static __device__ real slope(real x, real, real) { return x > 0 && x < 6 ? 1 : 0; }
 };
@@ -90,11 +92,13 @@ struct erf : of_input {
 };
 
 struct relu : of_output {
+  static constexpr bool is_cheap = true;
   static __device__ real value(real x, real, real) { return at_least(x, 0); }
   static __device__ real slope(real y, real, real) { return y > 0 ? 1 : 0; }
 };
 
 struct leaky_relu : of_input {
+  static constexpr bool is_cheap = true;
   static __device__ real value(real x, real negative_slope, real) { return x > 0 ? x : negative_slope * x; }
   static __device__ real slope(real x, real negative_slope, real) { return x > 0 ? 1 : negative_slope; }
 };

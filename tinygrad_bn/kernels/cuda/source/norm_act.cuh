@@ -5,8 +5,8 @@
 // operations is computed again, in registers. The second kernel of a pair walks backwards: it begins with what the first
 // one read last, which the cache still has. `wide` says that rows and addresses allow WIDE numbers at once.
 
-// Packs that a thread has on their way from memory at the same time.
-constexpr int AT_ONCE = 4;
+// Packs that a thread has on their way from memory at the same time; of 16-bit numbers they are small.
+constexpr int AT_ONCE = Activation::is_cheap || sizeof(scalar) == 2 ? 4 : 2, PAIRS_AT_ONCE = AT_ONCE / 2;
 
 struct Parameters { real p, q; };
 
@@ -61,18 +61,17 @@ template <int width> struct Normalization {
 template <int width> __device__ void find_statistics(
     const scalar* x, long long rows, int channels, long long part, Parameters of, real* partials, unsigned* arrived,
     real* mean, real* variance, real* running_mean, real* running_variance, real momentum, long long* batches) {
-  constexpr int at_once = Activation::is_identity ? AT_ONCE : AT_ONCE / 2;
   const Place<width> place(rows, channels, part);
   Moments<width> found = Moments<width>::none();
-  place.template forwards<at_once>([&](int row, int number) {
-    Stored<width> packs[at_once];
+  place.template forwards<AT_ONCE>([&](int row, int number) {
+    Stored<width> packs[AT_ONCE];
     place.load(packs, x, row, number);
     // The rows at hand in two passes, then merged: nothing cancels, however large the mean against the deviations.
     Moments<width> here = Moments<width>::none();
     here.count = number;
-    Reals<width> values[at_once];
+    Reals<width> values[AT_ONCE];
 #pragma unroll
-    for (int k = 0; k < at_once; ++k) {
+    for (int k = 0; k < AT_ONCE; ++k) {
       if (k >= number) continue;
 #pragma unroll
       for (int i = 0; i < width; ++i) {
@@ -83,7 +82,7 @@ template <int width> __device__ void find_statistics(
 #pragma unroll
     for (int i = 0; i < width; ++i) here.mean.at[i] *= 1 / here.count;
 #pragma unroll
-    for (int k = 0; k < at_once; ++k) {
+    for (int k = 0; k < AT_ONCE; ++k) {
       if (k >= number) continue;
 #pragma unroll
       for (int i = 0; i < width; ++i) {
@@ -113,14 +112,13 @@ template <int width> __device__ void find_statistics(
 template <class Order, int width> __device__ void write_output(
     const scalar* x, long long rows, int channels, long long part, Parameters of, const real* mean,
     const real* variance, const real* weight, const real* bias, real eps, scalar* y) {
-  constexpr int at_once = AT_ONCE;
   const Place<width> place(rows, channels, part);
   const Normalization<width> normalized(mean, variance, weight, bias, eps, place.channel);
-  place.template backwards<at_once>([&](int row, int number) {
-    Stored<width> packs[at_once];
+  place.template backwards<AT_ONCE>([&](int row, int number) {
+    Stored<width> packs[AT_ONCE];
     place.load(packs, x, row, number);
 #pragma unroll
-    for (int k = 0; k < at_once; ++k) {
+    for (int k = 0; k < AT_ONCE; ++k) {
       if (k >= number) continue;
       Reals<width> values;
 #pragma unroll
@@ -135,16 +133,15 @@ template <class Order, int width> __device__ void find_gradient_sums(
     const scalar* grad, const scalar* x, long long rows, int channels, long long part, Parameters of, const real* mean,
     const real* variance, const real* weight, const real* bias, real eps, real* partials, unsigned* arrived,
     real* grad_weight, real* grad_bias) {
-  constexpr int at_once = AT_ONCE / 2;
   const Place<width> place(rows, channels, part);
   const Normalization<width> normalized(mean, variance, weight, bias, eps, place.channel);
   Sums<width> found = Sums<width>::none();
-  place.template forwards<at_once>([&](int row, int number) {
-    Stored<width> packs[at_once], grads[at_once];
+  place.template forwards<PAIRS_AT_ONCE>([&](int row, int number) {
+    Stored<width> packs[PAIRS_AT_ONCE], grads[PAIRS_AT_ONCE];
     place.load(packs, x, row, number);
     place.load(grads, grad, row, number);
 #pragma unroll
-    for (int k = 0; k < at_once; ++k) {
+    for (int k = 0; k < PAIRS_AT_ONCE; ++k) {
       if (k >= number) continue;
 #pragma unroll
       for (int i = 0; i < width; ++i) {
@@ -169,7 +166,6 @@ template <class Order, int width> __device__ void write_input_gradient(
     const scalar* grad, const scalar* x, long long rows, int channels, long long part, Parameters of, const real* mean,
     const real* variance, const real* weight, const real* bias, real eps, const real* grad_weight,
     const real* grad_bias, int of_batch, scalar* grad_x) {
-  constexpr int at_once = AT_ONCE / 2;
   const Place<width> place(rows, channels, part);
   const Normalization<width> normalized(mean, variance, weight, bias, eps, place.channel);
   Reals<width> through_mean, through_variance;
@@ -179,12 +175,12 @@ template <class Order, int width> __device__ void write_input_gradient(
     through_mean.at[i] = grad_bias[channel] / rows;
     through_variance.at[i] = grad_weight[channel] / ::sqrt(variance[channel] + eps) / rows;
   }
-  place.template backwards<at_once>([&](int row, int number) {
-    Stored<width> packs[at_once], grads[at_once];
+  place.template backwards<PAIRS_AT_ONCE>([&](int row, int number) {
+    Stored<width> packs[PAIRS_AT_ONCE], grads[PAIRS_AT_ONCE];
     place.load(packs, x, row, number);
     place.load(grads, grad, row, number);
 #pragma unroll
-    for (int k = 0; k < at_once; ++k) {
+    for (int k = 0; k < PAIRS_AT_ONCE; ++k) {
       if (k >= number) continue;
       Reals<width> values;
 #pragma unroll
@@ -217,10 +213,8 @@ template <class Body> __device__ __forceinline__ void chosen(int wide, int swap,
 // Two blocks on a multiprocessor leave 64 registers to a thread; doubles take two each.
 constexpr int RESIDENT = sizeof(real) == 8 ? 1 : 2;
 
-#define WALK extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT)
-
 // Mean and biased variance of the activation of x; moves the running averages, too, where they are given.
-WALK statistics(
+extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT) statistics(
     const scalar* x, long long rows, int channels, long long part, int wide, real p, real q, real* partials,
     unsigned* arrived, real* mean, real* variance, real* running_mean, real* running_variance, real momentum,
     long long* batches) {
@@ -231,7 +225,7 @@ WALK statistics(
   });
 }
 
-WALK output(
+extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT) output(
     const scalar* x, long long rows, int channels, long long part, int wide, int swap, real p, real q,
     const real* mean, const real* variance, const real* weight, const real* bias, real eps, scalar* y) {
   chosen(wide, swap, [&](auto order, auto width) {
@@ -240,7 +234,7 @@ WALK output(
   });
 }
 
-WALK gradient_sums(
+extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT) gradient_sums(
     const scalar* grad, const scalar* x, long long rows, int channels, long long part, int wide, int swap, real p,
     real q, const real* mean, const real* variance, const real* weight, const real* bias, real eps, real* partials,
     unsigned* arrived, real* grad_weight, real* grad_bias) {
@@ -251,7 +245,7 @@ WALK gradient_sums(
   });
 }
 
-WALK input_gradient(
+extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT) input_gradient(
     const scalar* grad, const scalar* x, long long rows, int channels, long long part, int wide, int swap, real p,
     real q, const real* mean, const real* variance, const real* weight, const real* bias, real eps,
     const real* grad_weight, const real* grad_bias, int of_batch, scalar* grad_x) {
@@ -263,16 +257,19 @@ WALK input_gradient(
 }
 
 
+// Of a thread of the kernels below.
+constexpr int PACKS = 4;
+
 template <int width> __device__ void activate_packs(const scalar* x, long long count, Parameters of, scalar* y) {
   const Stored<width>* from = reinterpret_cast<const Stored<width>*>(x);
   Stored<width>* to = reinterpret_cast<Stored<width>*>(y);
-  const long long first = (long long)blockIdx.x * blockDim.x * AT_ONCE + threadIdx.x;
-  Stored<width> packs[AT_ONCE];
+  const long long first = (long long)blockIdx.x * blockDim.x * PACKS + threadIdx.x;
+  Stored<width> packs[PACKS];
 #pragma unroll
-  for (int k = 0; k < AT_ONCE; ++k)
+  for (int k = 0; k < PACKS; ++k)
     if (first + k * blockDim.x < count) packs[k] = from[first + k * blockDim.x];
 #pragma unroll
-  for (int k = 0; k < AT_ONCE; ++k) {
+  for (int k = 0; k < PACKS; ++k) {
     if (first + k * blockDim.x >= count) continue;
 #pragma unroll
     for (int i = 0; i < width; ++i) narrow(packs[k].at[i], activated(widened(packs[k].at[i]), of));
@@ -285,16 +282,16 @@ template <int width> __device__ void activate_gradient_packs(
   const Stored<width>* from = reinterpret_cast<const Stored<width>*>(source);
   const Stored<width>* grad_from = reinterpret_cast<const Stored<width>*>(grad);
   Stored<width>* to = reinterpret_cast<Stored<width>*>(grad_x);
-  const long long first = (long long)blockIdx.x * blockDim.x * AT_ONCE + threadIdx.x;
-  Stored<width> packs[AT_ONCE], grads[AT_ONCE];
+  const long long first = (long long)blockIdx.x * blockDim.x * PACKS + threadIdx.x;
+  Stored<width> packs[PACKS], grads[PACKS];
 #pragma unroll
-  for (int k = 0; k < AT_ONCE; ++k) {
+  for (int k = 0; k < PACKS; ++k) {
     if (first + k * blockDim.x >= count) continue;
     packs[k] = from[first + k * blockDim.x];
     grads[k] = grad_from[first + k * blockDim.x];
   }
 #pragma unroll
-  for (int k = 0; k < AT_ONCE; ++k) {
+  for (int k = 0; k < PACKS; ++k) {
     if (first + k * blockDim.x >= count) continue;
 #pragma unroll
     for (int i = 0; i < width; ++i)

@@ -43,12 +43,12 @@ template <int width> struct Place {
     int row = 0;
 #pragma unroll 1
     for (; row + at_once <= count; row += at_once) step(row, at_once);
-    if (row < count) step(row, count - row);
+    if (at_once > 1 && row < count) step(row, count - row);
   }
 
   template <int at_once, class Step> __device__ __forceinline__ void backwards(Step step) const {
     int row = count / at_once * at_once;
-    if (row < count) step(row, count - row);
+    if (at_once > 1 && row < count) step(row, count - row);
 #pragma unroll 1
     for (row -= at_once; row >= 0; row -= at_once) step(row, at_once);
   }
