@@ -55,11 +55,12 @@ VIEWS = {
 class ndarray(StandInArray):  # noqa: N801 - CuPy's name
     """An array of an emulated GPU."""
 
-    __slots__ = ("_memory",)
+    __slots__ = ("_memory", "base")
 
-    def __init__(self, host: np.ndarray, memory: Memory) -> None:
+    def __init__(self, host: np.ndarray, memory: Memory, base: ndarray | None = None) -> None:
         super().__init__(host)
         self._memory = memory
+        self.base = base
 
     @property
     def device(self) -> Device:
@@ -68,10 +69,6 @@ class ndarray(StandInArray):  # noqa: N801 - CuPy's name
     @property
     def data(self) -> MemoryPointer:
         return MemoryPointer(self._memory, self._host.ctypes.data - self._memory.ptr)
-
-    @property
-    def base(self) -> Any:
-        raise NotImplementedError("the stand-in does not know which array a view is of")
 
     def get(self, stream: Any = None, order: str = "C", out: np.ndarray | None = None, blocking: bool = True) -> Any:
         if state.recording() is not None or (stream is not None and stream._recording is not None):
@@ -211,7 +208,7 @@ def new_array(like: np.ndarray, filled: bool) -> ndarray:
     """Return an array in new memory with the shape, dtype and order of axes of another, and its values if asked for."""
     memory = allocated(like.nbytes)
     outer_first = sorted(range(like.ndim), key=lambda axis: (-abs(like.strides[axis]), axis))
-    flat = memory.block.bytes[memory.block.begin : memory.block.end].view(like.dtype)
+    flat = memory.block.bytes[memory.block.begin : memory.block.begin + like.nbytes].view(like.dtype)
     host = flat.reshape([like.shape[axis] for axis in outer_first]).transpose(np.argsort(outer_first))
     if filled:
         host[...] = like
@@ -259,7 +256,7 @@ def _taken(function: Callable[..., Any], result: Any, inputs: list[ndarray], out
             if result is array._host:
                 return array
             if np.may_share_memory(result, array._host):
-                return ndarray(result, array._memory)
+                return ndarray(result, array._memory, array if array.base is None else array.base)
     if function not in ORDER_KEPT:
         result = np.ascontiguousarray(result).reshape(result.shape)  # a result without axes would get one
     return new_array(np.asarray(result), function not in LEFT_EMPTY and state.recording() is None)

@@ -156,7 +156,10 @@ class MemoryPool:
             raise OutOfMemoryError(capacity, self.total_bytes(), self._limit)
         block = free.pop() if free else self._fresh(capacity, key[0])
         self._used += capacity
-        return MemoryPointer(Memory(block, size, self, key[1]), 0)
+        memory = Memory(block, size, self, key[1])
+        if state.recording() is not None:
+            block.lend(capacity)  # several arrays take turns in it, and all are used when it is replayed
+        return MemoryPointer(memory, 0)
 
     def _fresh(self, capacity: int, device: int) -> Block:
         block = Block(capacity, device) if self._allocator is None else self._allocator(capacity).mem.block
@@ -230,6 +233,11 @@ class PinnedMemoryPointer(bytearray):
 
     def size(self) -> int:
         return len(self)
+
+
+def alloc_pinned_memory(size: int) -> PinnedMemoryPointer:
+    """Return host memory that copies of streams may use."""
+    return PinnedMemoryPointer(size)
 
 
 def is_pinned(array: np.ndarray) -> bool:
