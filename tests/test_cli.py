@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from tinygrad_bn import cli
+from tinygrad_bn.errors import DeviceError
+from tinygrad_bn.kernels.cuda import libraries
 
 pytest.importorskip("scipy")
 pytest.importorskip("matplotlib")
@@ -259,6 +261,20 @@ def test_info_tells_versions_devices_kernels_and_extras(capsys: pytest.CaptureFi
     text = capsys.readouterr().out
     for word in ("numpy", "cpu", "cuda", "reference", "threads", "extras", "tinygrad_bn"):
         assert word in text
+
+
+def test_info_says_what_a_gpu_has_to_do_without(
+    emulated_gpu: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def missing() -> object:
+        raise DeviceError("no cuDNN here")
+
+    monkeypatch.setattr(libraries, "load_cudnn", missing)
+    assert run("info") == 0
+    shown = capsys.readouterr().out.partition("kernels on the gpu")[2].partition("extras")[0]
+    assert "conv2d" in shown.partition("reference:")[0]
+    assert "without cuDNN: no cuDNN here" in shown
+    assert "cuBLAS" not in shown
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:

@@ -11,7 +11,7 @@ from .. import data
 from ..backend import available_devices, get_device, get_num_threads, unavailable_reason
 from ..data.folders import ENVIRONMENT_VARIABLE, download_folder
 from ..data.full_sets import FULL_SETS
-from ..kernels import code_folder, kernels_of, served_by, unusable_reason
+from ..kernels import Kernels, code_folder, kernels_of, missing_libraries, served_by, unusable_reason
 from .environment import blas, blas_advice, blas_threads, package_version, processor
 from .tables import columns
 
@@ -47,20 +47,18 @@ def describe_installation() -> str:
     parts = [
         columns(facts) + (f"\n\n{advice}" if advice else ""),
         "devices\n" + _indented(columns(devices)),
-        "kernels on the cpu\n" + _indented(_kernels()),
+        "kernels on the cpu\n" + _indented(_kernels_on_the_cpu()),
+        *(["kernels on the gpu\n" + _indented(_kernels_on_the_gpu())] if "cuda:0" in dict(devices) else []),
         "extras\n" + _indented(columns(_extras())),
     ]
     return "\n\n".join(parts)
 
 
-def _kernels() -> str:
+def _kernels_on_the_cpu() -> str:
     """Which provider serves each kernel, and why another one does not."""
     cpu = get_device("cpu")
     kernels = kernels_of(cpu)
-    rows = [(f"{provider}:", ", ".join(names)) for provider, names in served_by(kernels).items() if names]
-    lines = [
-        textwrap.fill(names, 100, initial_indent=f"{label:11}", subsequent_indent=" " * 11) for label, names in rows
-    ]
+    lines = _served(kernels)
     reason = unusable_reason("cpu", cpu)
     if kernels.name == "cpu":
         note = "Compiled kernels take float32 and float64; everything else, and what they do not cover, the reference."
@@ -68,6 +66,20 @@ def _kernels() -> str:
     else:
         lines.append(f"No compiled kernels: {reason or 'TINYGRAD_BN_KERNELS asks for the reference'}.")
     return "\n".join(lines)
+
+
+def _kernels_on_the_gpu() -> str:
+    """Which provider serves each kernel, and which libraries it has to do without."""
+    kernels = kernels_of(get_device("cuda:0"))
+    without = [f"without {name}: {reason}" for name, reason in missing_libraries(kernels).items()]
+    return "\n".join(_served(kernels) + without)
+
+
+def _served(kernels: Kernels) -> list[str]:
+    rows = [(f"{provider}:", ", ".join(names)) for provider, names in served_by(kernels).items() if names]
+    return [
+        textwrap.fill(names, 100, initial_indent=f"{label:11}", subsequent_indent=" " * 11) for label, names in rows
+    ]
 
 
 def _place(name: str) -> str | None:
