@@ -228,7 +228,7 @@ def _add_trainers(parser: argparse.ArgumentParser, folder: str) -> None:
         "--jobs",
         type=int,
         metavar="N",
-        help="processes at a time; 0 trains in this one (default: one per core)",
+        help="processes at a time; 0 trains in this one (default: one per core, or per GPU with --device cuda)",
     )
     where.add_argument(
         "--cluster",

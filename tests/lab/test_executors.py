@@ -42,7 +42,6 @@ def train_alone(root: Path, configs: Sequence[RunConfig]) -> None:
 def test_words_choose_the_executor() -> None:
     assert executor_for(0) == InProcess()
     assert executor_for(3, tensorboard=False) == Processes(3)
-    assert executor_for(device="cuda") == Processes(1)
     pytest.importorskip("distributed")
     assert executor_for(2, "local") == Cluster(None, 2)
     assert executor_for(None, "tcp://host:8786") == Cluster("tcp://host:8786", None)

@@ -22,7 +22,8 @@ from .device import Device
 
 _WHEELS = ("cupy", "cupy-cuda11x", "cupy-cuda12x", "cupy-cuda13x")
 _INSTALL = "pip install 'tinygrad_bn[cuda12]' or 'tinygrad_bn[cuda13]'"
-_VISIBLE = "CUDA_VISIBLE_DEVICES"
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+"""The environment variable that says which GPUs CUDA sees; what it names counts from 0 there."""
 
 # Numbers of the CUDA runtime's errors.
 _NOT_INITIALIZED, _INSUFFICIENT_DRIVER, _NO_DEVICE = 3, 35, 100
@@ -78,8 +79,8 @@ def open_device(index: int) -> Device:
     cupy = _import_cupy(where)
     count = _count(where, cupy)
     if index >= count:
-        visible = os.environ.get(_VISIBLE)
-        remedy = None if visible is None else f"{_VISIBLE}={visible} hides the others, and those it shows count from 0"
+        visible = os.environ.get(VISIBLE)
+        remedy = None if visible is None else f"{VISIBLE}={visible} hides the others, and those it shows count from 0"
         raise DeviceError(explain(where, f"an index below {count}, the number of GPUs", str(index), remedy))
     gpu = cupy.cuda.Device(index)
     _check_compiler(where, cupy, gpu)
@@ -166,10 +167,10 @@ def _why_no_gpu(runtime: Any, status: int, message: str) -> tuple[str, str, str]
         remedy = f"renew the driver, or install CuPy for CUDA {older}, after pip uninstall {' '.join(_installed())}"
         return expected, f"one for CUDA {_version(driver)} at most", remedy
     if status == _NO_DEVICE:
-        visible = os.environ.get(_VISIBLE)
+        visible = os.environ.get(VISIBLE)
         if visible is None:
             return "an NVIDIA GPU", "a driver that sees none", "see whether nvidia-smi lists it, or use --device cpu"
-        return "an NVIDIA GPU", f"none, with {_VISIBLE}={visible!r} set", f"unset it, or name a GPU: {_VISIBLE}=0"
+        return "an NVIDIA GPU", f"none, with {VISIBLE}={visible!r} set", f"unset it, or name a GPU: {VISIBLE}=0"
     if status == _NOT_INITIALIZED:
         remedy = "start processes with multiprocessing's method 'spawn': a forked one cannot use its parent's GPUs"
         return "CUDA to start", message, remedy

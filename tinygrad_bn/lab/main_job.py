@@ -39,7 +39,7 @@ def compare(
         config: what to compare; the default is the question of the README.
         out: the folder for everything; `runs/compare-<fingerprint>` by default. Finished runs in it are kept, and
             runs that were stopped go on from their last epoch.
-        jobs: processes at a time; by default one per core (one on a GPU). 0 trains in this process.
+        jobs: processes at a time; by default one per core (with "cuda" one per GPU). 0 trains in this process.
         cluster: "local" for a Dask cluster on this machine, or the address of a scheduler; None for neither.
         tensorboard: also write event files into the run folders.
         progress: makes the object that tells how far it is, from the number of all runs and of those done.

@@ -12,6 +12,7 @@ from typing import Protocol
 from ..config import RunConfig
 from ..runfolder import RunFolder
 from ..training import train_in_folder
+from .gpus import gpus_for
 
 #: Called with the runs that are under way, again and again; with each run that has ended; with news for the user.
 OnPoll = Callable[[Sequence[RunConfig]], None]
@@ -58,9 +59,13 @@ def unheard(note: str) -> None:
 
 
 def default_jobs(device: str) -> int:
-    """Number of processes when the user names none: the cores this process may use; one on a GPU, which is shared."""
+    """Number of processes when the user names none: the cores this process may use; with "cuda" one for each GPU.
+
+    Raises:
+        DeviceError: no GPU can be used; the message says why.
+    """
     if device != "cpu":
-        return 1
+        return max(1, len(gpus_for(device)))
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))
     return os.cpu_count() or 1

@@ -14,7 +14,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from .base import (
     unheard,
     write_failure,
 )
+from .gpus import least_used, visible
 from .processes import interrupts_blocked, interrupts_noted
 
 CONNECT_SECONDS = 10
@@ -53,6 +54,8 @@ class Cluster:
         address: of a scheduler that is there already; None starts a cluster of separate processes on this machine.
         jobs: how many runs at a time; None, one on each worker of an existing cluster.
         tensorboard: also write event files for TensorBoard.
+        gpus: of this machine, that the workers of a cluster here are shared among, see `gpus_for`. The workers of
+            an existing one use what they were started with.
 
     Raises:
         MissingDependencyError: the package distributed is not installed.
@@ -61,6 +64,7 @@ class Cluster:
     address: str | None = None
     jobs: int | None = None
     tensorboard: bool = False
+    gpus: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _distributed()
@@ -134,6 +138,7 @@ class _Sweep:
     on_note: OnNote
     running: dict[str, _Task] = field(default_factory=dict)  # by the worker's address
     known: dict[str, bool] = field(default_factory=dict)  # workers, and whether they can be used
+    gpu_of: dict[str, str | None] = field(default_factory=dict)  # of the workers that are there
     lonely_since: float | None = None
 
     def goes_on(self) -> bool:
@@ -148,6 +153,7 @@ class _Sweep:
             if worker not in there or task.future.done():
                 del self.running[worker]
                 self._collect(worker, task, is_there=worker in there)
+        self.gpu_of = {worker: gpu for worker, gpu in self.gpu_of.items() if worker in there}
         self._introduce([worker for worker in there if worker not in self.known])
         usable = [worker for worker in there if self.known.get(worker)]
         self._complain_if_lonely(usable)
@@ -208,7 +214,9 @@ class _Sweep:
         if not workers:
             return
         at_the_beginning = not self.known
-        arguments = (str(self.root), self.token)
+        for worker in workers:
+            self.gpu_of[worker] = least_used(self.how.gpus, self.gpu_of.values())
+        arguments = (str(self.root), self.token, {worker: self.gpu_of[worker] for worker in workers})
         found = self.client.run(_introduction, *arguments, workers=list(workers), on_error="return")
         for worker in workers:
             objection = _objection(worker, found.get(worker), self.root)
@@ -254,9 +262,10 @@ def _work(root: str, config: RunConfig, tensorboard: bool) -> bool:
         return attempt(Path(root), config, tensorboard, check)
 
 
-def _introduction(root: str, token: str) -> dict[str, Any]:
-    """What a worker says about itself before it is given a run."""
+def _introduction(root: str, token: str, gpu_of: Mapping[str, str | None], dask_worker: Any) -> dict[str, Any]:
+    """What a worker, which Dask names here, says about itself before it is given a run; it is told its GPU."""
     _use_one_thread()
+    os.environ.update(visible(gpu_of[dask_worker.address]))  # CUDA reads it when the first run begins
     _safetensors_is_there()
     return {"version": package_version("tinygrad_bn"), "sees": Path(root, token).is_file()}
 

@@ -1,4 +1,4 @@
-"""One process per run, as many at a time as there are cores.
+"""One process per run, as many at a time as there are cores or GPUs.
 
 A run gets a process of its own, started afresh ("spawn") with one thread for linear algebra. So runs do not fight
 for cores, every run starts from the same state whatever ran before it, and a run that dies (out of memory, killed)
@@ -32,6 +32,7 @@ from .base import (
     unheard,
     write_failure,
 )
+from .gpus import inherited, least_used, visible
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,12 @@ class Processes:
     Attributes:
         jobs: number of processes at a time, at least 1.
         tensorboard: also write event files for TensorBoard.
+        gpus: those that the processes are shared among, see `gpus_for`; each gets the one with the fewest of them.
     """
 
     jobs: int
     tensorboard: bool = False
+    gpus: tuple[str, ...] = ()
 
     def run(
         self, root: Path, configs: Sequence[RunConfig], on_poll: OnPoll, on_end: OnEnd, on_note: OnNote = unheard
@@ -52,6 +55,7 @@ class Processes:
         """Train the runs."""
         waiting = Waiting(root, configs)
         running: dict[SpawnProcess, RunConfig] = {}
+        gpu_of: dict[SpawnProcess, str | None] = {}
         try:
             with interrupts_noted() as interrupts:
                 while waiting or running:
@@ -60,12 +64,15 @@ class Processes:
                         if RunFolder(root, config).is_done:  # by another comparison in the same folder
                             on_end(config)
                         else:
-                            running[self._start(root, config)] = config
+                            gpu = least_used(self.gpus, gpu_of.values())
+                            process = self._start(root, config, gpu)
+                            running[process], gpu_of[process] = config, gpu
                     connection.wait([process.sentinel for process in running], timeout=POLL_SECONDS)
                     if interrupts:
                         raise KeyboardInterrupt
                     for process in [process for process in running if not process.is_alive()]:
                         config = running.pop(process)
+                        del gpu_of[process]
                         process.join()
                         folder = RunFolder(root, config)
                         if _was_killed(process, folder) and waiting.try_again(config):
@@ -81,11 +88,11 @@ class Processes:
             for process in running:
                 process.join()
 
-    def _start(self, root: Path, config: RunConfig) -> SpawnProcess:
+    def _start(self, root: Path, config: RunConfig, gpu: str | None) -> SpawnProcess:
         context = multiprocessing.get_context("spawn")
         arguments = (str(root), config, self.tensorboard)
         process = context.Process(target=_work, args=arguments, name=config.label, daemon=True)
-        with _one_thread_each(), interrupts_blocked():
+        with inherited({**dict.fromkeys(THREAD_VARIABLES, "1"), **visible(gpu)}), interrupts_blocked():
             process.start()
         return process
 
@@ -157,17 +164,3 @@ def interrupts_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextlib.contextmanager
-def _one_thread_each() -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -144,7 +144,7 @@ class _Hessian:
         self._gradient = gradient_of(loss, leaves, create_graph=True)
         self._ends = np.cumsum([leaf.size for leaf in leaves])
         self.size = int(self._ends[-1])
-        self.xp = loss.device.xp
+        self.xp = loss.device.use()
 
     def times(self, parts: Sequence[Tensor]) -> list[Tensor]:
         # The gradient of a loss that is linear in a parameter is a constant.

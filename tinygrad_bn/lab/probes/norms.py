@@ -22,7 +22,7 @@ def norms(arrays: Sequence[Any], device: Device) -> np.ndarray[Any, np.dtype[np.
     """
     if not arrays:
         return np.zeros(0)
-    xp = device.xp
+    xp = device.use()
     with np.errstate(all="ignore"):
         squares = xp.stack([xp.square(array, dtype=np.float64).sum() for array in arrays])
         return np.sqrt(np.asarray(device.to_host(squares), dtype=np.float64))
