@@ -45,13 +45,13 @@ class _Host:
         return 1, 0
 
 
-def _from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> ndarray:
-    kind, index = x.__dlpack_device__()
+def _from_dlpack(array: Any, *, device: Any = None, copy: bool | None = None) -> ndarray:
+    kind, index = array.__dlpack_device__()
     if kind != 2:
         raise TypeError("CPU arrays cannot be directly imported to CuPy")
     with gpu_streams.Device(index):
         stream = gpu_streams.get_current_stream().ptr or 1  # the legacy default stream's number in DLPack
-        capsule = x.__dlpack__(stream=stream, max_version=(1, 0), copy=copy)
+        capsule = array.__dlpack__(stream=stream, max_version=(1, 0), copy=copy)
     host = np.from_dlpack(_Host(capsule))
     return ndarray(host, gpu_memory.memory_at(host.ctypes.data))
 
@@ -63,7 +63,7 @@ def _module(name: str, **contents: Any) -> types.ModuleType:
 
 
 def _runtime() -> types.ModuleType:
-    def get_device_properties(index: int) -> dict[str, Any]:
+    def get_device_properties(device: int) -> dict[str, Any]:
         return {"name": b"emulated GPU", "major": 9, "minor": 0, "multiProcessorCount": 4, "totalGlobalMem": 1 << 34}
 
     return _module(
@@ -72,7 +72,7 @@ def _runtime() -> types.ModuleType:
         getDevice=lambda: state.thread.device,
         getDeviceCount=lambda: state.count,
         getDeviceProperties=get_device_properties,
-        setDevice=lambda index: gpu_streams.Device(index).use(),
+        setDevice=lambda device: gpu_streams.Device(device).use(),
         deviceSynchronize=state.refuse_capture,
         driverGetVersion=lambda: 13000,
         runtimeGetVersion=lambda: 13000,
@@ -106,11 +106,12 @@ def _cupy() -> types.ModuleType:
         Event=gpu_streams.Event,
         Graph=gpu_streams.Graph,
         MemoryPool=MemoryPool,
-        Memory=gpu_memory.driver_memory,
+        Memory=gpu_memory.DriverMemory,
         MemoryPointer=gpu_memory.MemoryPointer,
         UnownedMemory=gpu_memory.UnownedMemory,
         alloc=lambda size: (state.thread.allocator or state.default_allocator)(size),  # type: ignore[misc]
-        alloc_pinned_memory=gpu_memory.PinnedMemoryPointer,
+        PinnedMemoryPointer=gpu_memory.PinnedMemoryPointer,
+        alloc_pinned_memory=gpu_memory.alloc_pinned_memory,
         get_allocator=lambda: state.thread.allocator or state.default_allocator,
         get_current_stream=gpu_streams.get_current_stream,
         get_elapsed_time=gpu_streams.get_elapsed_time,

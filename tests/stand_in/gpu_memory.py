@@ -95,9 +95,11 @@ def memory_at(address: int) -> Memory:
     return next(memory for memory in _alive if memory.ptr <= address < memory.ptr + max(memory.size, 1))
 
 
-def driver_memory(size: int) -> Memory:
-    """Return memory from the driver, as `cupy.cuda.Memory` does."""
-    return Memory(Block(size, state.thread.device), size, None, 0)
+class DriverMemory(Memory):
+    """Memory from the driver, as `cupy.cuda.Memory`."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(Block(size, state.thread.device), size, None, 0)
 
 
 class UnownedMemory:
