@@ -16,7 +16,9 @@ from .. import data, nn
 from .. import functional as F
 from ..autograd import no_grad
 from ..backend import default_generator, get_device, manual_seed
+from ..captured import capture
 from ..errors import ShapeError, StateError, TinygradBNError, explain
+from ..optim import LRScheduler, Optimizer
 from ..tensor import Tensor
 from .config import RunConfig
 from .environment import environment, package_version
@@ -118,6 +120,7 @@ class Training:
         self._optimizer = OPTIMIZERS[config.optimizer](parameter_groups(self.model, config), config)
         steps = config.epochs * len(self._loader)
         self._schedule = SCHEDULES[config.schedule](self._optimizer, steps)
+        self._take_step = capture(take_step)
         self._probe = ModelProbe(self.model, config.activation)
         self._has_been_probed = False
         self._step_probe = StepProbe(self.model, self._optimizer, config.step_probes) if config.step_probes else None
@@ -253,12 +256,11 @@ class Training:
         for number, (images, labels) in enumerate(self._loader, start=first):
             if number in self._landscape_steps:
                 self._landscape.append(self._look_around(number, images, labels))
-            self._optimizer.zero_grad()
-            loss = F.cross_entropy(self.model(images), labels)
-            loss.backward()
-            with self._step_probe.step(number) if self._step_probe is not None else contextlib.nullcontext():
-                self._optimizer.step()
-            self._schedule.step()
+            if self._step_probe is not None and self._step_probe.looks_at(number):
+                looking = self._step_probe.step(number)
+                loss = take_step(self.model, self._optimizer, self._schedule, images, labels, looking)
+            else:
+                loss = self._take_step(self.model, self._optimizer, self._schedule, images, labels)
             # The sum stays on the device: reading it at every step would make a GPU wait.
             total = total + loss.detach()
         return float(total.item()) / len(self._loader)
@@ -288,6 +290,24 @@ class Training:
         self._has_been_probed = probed
         with self._probe.watching() if probed else contextlib.nullcontext():
             return evaluate(self.model, self._evaluation_loader)
+
+
+def take_step(
+    model: nn.Module,
+    optimizer: Optimizer,
+    schedule: LRScheduler,
+    images: Tensor,
+    labels: Tensor,
+    looking: contextlib.AbstractContextManager[None] | None = None,
+) -> Tensor:
+    """Take a training step, the optimiser's part of it inside a context, and return the loss."""
+    optimizer.zero_grad()
+    loss = F.cross_entropy(model(images), labels)
+    loss.backward()
+    with looking or contextlib.nullcontext():
+        optimizer.step()
+    schedule.step()
+    return loss
 
 
 def datasets_of(config: RunConfig) -> tuple[data.Dataset, data.Dataset]:

@@ -78,6 +78,10 @@ class StepProbe:
         self._weights: dict[str, list[list[float]]] = {name: [] for name in WEIGHT_QUANTITIES}
         self._scales: dict[str, list[list[float]]] = {name: [] for name in NORM_QUANTITIES}
 
+    def looks_at(self, number: int) -> bool:
+        """Return whether the step of a number is recorded."""
+        return number % self._every == 0
+
     @contextmanager
     def step(self, number: int) -> Iterator[None]:
         """Look before and after what stands inside the `with` block: one step of the optimiser.
@@ -91,7 +95,7 @@ class StepProbe:
             ArgumentError: the number is not larger than the last one recorded.
             GraphError: no weight has a gradient, as before `backward`.
         """
-        if as_index("StepProbe.step", "number", number, 0) % self._every:
+        if not self.looks_at(as_index("StepProbe.step", "number", number, 0)):
             yield
             return
         if self._steps and number <= self._steps[-1]:
