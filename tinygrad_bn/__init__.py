@@ -57,6 +57,7 @@ __all__ = [
     "CapturedStep",
     "Function",
     "Generator",
+    "GradScaler",
     "Tensor",
     "arange",
     "autocast",
@@ -102,6 +103,8 @@ def __getattr__(name: str) -> Any:
     # The upper floors are imported when they are first used, so that `import tinygrad_bn` stays cheap.
     if name in _SUBPACKAGES:
         return importlib.import_module(f".{name}", __name__)
+    if name == "GradScaler":
+        return importlib.import_module(".optim", __name__).GradScaler
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -1,7 +1,8 @@
-"""Optimisers, learning-rate schedules and gradient clipping; PyTorch's names and formulas."""
+"""Optimisers, learning-rate schedules, gradient clipping and loss scaling; PyTorch's names and formulas."""
 
 from .adam import Adam, AdamW
 from .clipping import clip_grad_norm_, clip_grad_value_
+from .grad_scaler import GradScaler
 from .groups import parameter_groups
 from .one_cycle import OneCycleLR
 from .optimizer import Optimizer
@@ -14,6 +15,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "CosineAnnealingLR",
+    "GradScaler",
     "LRScheduler",
     "LambdaLR",
     "LinearLR",

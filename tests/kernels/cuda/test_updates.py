@@ -243,3 +243,51 @@ def test_runs_repeat_bit_for_bit(kernels: UpdateOverrides) -> None:
         kernels.adam_all(*columns, lambda: AdamSettings(3, 0.1, (0.8, 0.95), 1e-6, 0.1, True))
         results.append([kernels.device.to_host(a).tobytes() for column in columns for a in column])
     assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("value", [1.0, np.inf, -np.inf, np.nan])
+def test_unscaling(kernels: UpdateOverrides, dtype: str, value: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    gradients = draw(0, dtype)
+    gradients[4][3, 2, 32, 30] = value
+    found, scale = on_gpu(kernels, gradients), np.array(6.0, np.float32)
+    names = launches(kernels, monkeypatch)
+    with np.errstate(all="ignore"):
+        overflowed = kernels.unscale_all(found, kernels.device.from_host(scale))
+        assert kernels.device.to_host(overflowed) == REFERENCE.unscale_all(gradients, scale) == (value != 1.0)
+    assert names == ["unscale"]
+    assert_same(kernels, found, gradients)
+
+
+def test_unscaling_of_more_than_a_table_holds_and_of_what_has_gaps(
+    kernels: UpdateOverrides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gradients = draw(0, "float32", [(3,)] * 300)
+    gradients[299][1] = np.inf
+    found, scale = on_gpu(kernels, gradients), kernels.device.from_host(np.array(4.0, np.float32))
+    names = launches(kernels, monkeypatch)
+    assert kernels.device.to_host(kernels.unscale_all(found, scale))
+    assert names == ["unscale"] * 2
+    assert_same(kernels, found, [g / np.float32(4.0) for g in gradients])
+    with_gaps = kernels.device.from_host(np.ones((4, 6), np.float32))[:, ::2]
+    mixed = kernels.device.from_host(np.ones(3))
+    assert not kernels.device.to_host(kernels.unscale_all([with_gaps, mixed], scale))
+    assert len(names) == 2
+    assert_same(kernels, [with_gaps, mixed], [np.full((4, 3), 0.25, np.float32), np.full(3, 0.25)])
+
+
+@pytest.mark.parametrize("overflowed", [False, True])
+@pytest.mark.parametrize(("scale", "streak"), [(8.0, 0), (8.0, 3), (8.0, 4), (3e38, 4), (1e-45, 2)])
+def test_the_scale_after_a_step(kernels: UpdateOverrides, overflowed: bool, scale: float, streak: int) -> None:
+    expected = [np.array(scale, np.float32), np.array(streak, np.int32)]
+    found, flag = on_gpu(kernels, expected), np.array(overflowed)
+    with np.errstate(all="ignore"):
+        REFERENCE.adapt_scale(*expected, flag, 2.0, 0.5, 5)
+    kernels.adapt_scale(*found, kernels.device.from_host(flag), 2.0, 0.5, 5)
+    assert_same_exactly(kernels, found, expected)
+
+
+def assert_same_exactly(kernels: UpdateOverrides, found: list[Any], expected: list[Any]) -> None:
+    for a, b in zip(found, expected, strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(kernels.device.to_host(a), b)

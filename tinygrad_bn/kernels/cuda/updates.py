@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate, chain
 from typing import Any
@@ -34,6 +34,28 @@ class UpdateOverrides(CudaBase):
 
     def count_step(self, skip: Skip) -> None:
         self.program.kernel("count_step", "float32")((1,), (1,), tuple(skip))
+
+    def unscale_all(self, gradients: Sequence[Any], scale: Any) -> Any:
+        if not _are_alike(gradients):
+            return super().unscale_all(gradients, scale)
+        overflowed = self.xp.zeros((), dtype=bool)
+        kernel = self.program.kernel("unscale", gradients[0].dtype)
+        for pieces, table in _tables(*_table(1, 1), [gradients], None):
+            kernel((pieces,), (_THREADS,), (table, scale, overflowed))
+        return overflowed
+
+    def adapt_scale(
+        self,
+        scale: Any,
+        streak: Any,
+        overflowed: Any,
+        growth_factor: float,
+        backoff_factor: float,
+        growth_interval: int,
+    ) -> None:
+        factors = np.float64(growth_factor), np.float64(backoff_factor)
+        arguments = (scale, streak, overflowed, *factors, np.int32(growth_interval))
+        self.program.kernel("adapt_scale", "float32")((1,), (1,), arguments)
 
     def sgd_all(
         self,
@@ -78,21 +100,8 @@ class UpdateOverrides(CudaBase):
         values = numbers() if live is None else None
         kernel = self.program.kernel(name, parameters[0].dtype)
         flag, taken = (None, None) if skip is None else skip
-        table, entries = _table(most_columns, _NUMBERS[name])
-        for first in range(0, len(parameters), entries):
-            rows = [column[first : first + entries] for column in laid_out]
-            sizes = [array.size for array in rows[0]]
-            ends = list(accumulate(-(-size // _PIECE) for size in sizes))
-            filled = np.zeros(1, table)
-            if values is not None:
-                filled["numbers"] = values
-            for column, arrays in enumerate(rows):
-                filled["at"][0, column, : len(arrays)] = [array.data.ptr for array in arrays]
-            filled["size"][0, : len(sizes)] = sizes
-            filled["end"][0, : len(ends)] = ends
-            filled["count"] = len(sizes)
-            if ends[-1]:
-                kernel((ends[-1],), (_THREADS,), (filled, live, flag, taken))
+        for pieces, table in _tables(*_table(most_columns, _NUMBERS[name]), laid_out, values):
+            kernel((pieces,), (_THREADS,), (table, live, flag, taken))
 
     def _beside(self, gradient: Any, parameter: Any) -> Any:
         """Return a gradient whose axes have the parameter's order in memory; copies where they have another."""
@@ -143,6 +152,32 @@ def _table(columns: int, numbers: int) -> tuple[np.dtype[Any], int]:
         ("count", np.int32),
     ]
     return np.dtype(fields, align=True), entries
+
+
+def _tables(
+    table: np.dtype[Any], entries: int, columns: Sequence[Sequence[Any]], values: np.ndarray | None
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield tables that together name all rows of the columns, each with the number of pieces that its rows have."""
+    for first in range(0, len(columns[0]), entries):
+        rows = [column[first : first + entries] for column in columns]
+        sizes = [array.size for array in rows[0]]
+        ends = list(accumulate(-(-size // _PIECE) for size in sizes))
+        filled = np.zeros(1, table)
+        if values is not None:
+            filled["numbers"] = values
+        for column, arrays in enumerate(rows):
+            filled["at"][0, column, : len(arrays)] = [array.data.ptr for array in arrays]
+        filled["size"][0, : len(sizes)] = sizes
+        filled["end"][0, : len(ends)] = ends
+        filled["count"] = len(sizes)
+        if ends[-1]:
+            yield ends[-1], filled
+
+
+def _are_alike(arrays: Sequence[Any]) -> bool:
+    """Return whether all arrays have one dtype and no gaps."""
+    dtype = arrays[0].dtype
+    return is_covered(dtype) and all(a.dtype == dtype and a.size <= _LARGEST and _order(a) is not None for a in arrays)
 
 
 def _covers(columns: list[Sequence[Any]]) -> bool:

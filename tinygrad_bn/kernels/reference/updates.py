@@ -32,6 +32,47 @@ class UpdateKernels:
         taken = skip.taken
         taken += ~skip.flag
 
+    def unscale_all(self, gradients: Sequence[Any], scale: Any) -> Any:
+        """Divide gradients by a scale, float32 without axes, in place; return whether any was infinite or NaN.
+
+        Args:
+            gradients: at least one, each memory once.
+
+        Returns:
+            A new bool array without axes.
+        """
+        inverse = (1.0 / scale.astype("float64")).astype("float32")
+        overflowed = self.xp.zeros((), dtype=bool)
+        for gradient in gradients:
+            overflowed |= ~self.xp.isfinite(gradient).all()
+            gradient *= inverse
+        return overflowed
+
+    def adapt_scale(
+        self,
+        scale: Any,
+        streak: Any,
+        overflowed: Any,
+        growth_factor: float,
+        backoff_factor: float,
+        growth_interval: int,
+    ) -> None:
+        """Change the scale of a loss after a step, in place (Micikevicius et al. 2018, in PyTorch's form).
+
+        A step that has overflowed makes it smaller; so many in a row that have not make it larger, unless it would be
+        infinite.
+
+        Args:
+            scale: float32 without axes.
+            streak: how many steps in a row have not overflowed, int32 without axes.
+            overflowed: whether this one has, bool without axes.
+        """
+        xp, longer = self.xp, streak + 1
+        is_full, larger = longer == growth_interval, scale * growth_factor
+        grown = xp.where(is_full & xp.isfinite(larger), larger, scale)
+        scale[...] = xp.where(overflowed, scale * backoff_factor, grown)
+        streak[...] = xp.where(overflowed | is_full, 0, longer)
+
     def sgd(
         self, parameter: Any, gradient: Any, velocity: Any | None, settings: SgdSettings, skip: Skip | None = None
     ) -> None:

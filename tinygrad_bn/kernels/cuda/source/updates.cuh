@@ -150,6 +150,37 @@ UPDATE adam(
                   real(number(6)), real(number(7)), real(number(8))});
 }
 
+// Divides gradients by the scale of the loss, and sets `overflowed` if any is not finite; it is not cleared.
+struct Unscaling {
+  static constexpr int columns = 1;
+  real inverse;
+  bool* overflowed;
+
+  __device__ __forceinline__ void operator()(real (&of)[columns]) const {
+    if (!(of[0] - of[0] == 0)) *overflowed = true;
+    of[0] *= inverse;
+  }
+};
+
+UPDATE unscale(const Table<1, 1> table, const float* scale, bool* overflowed) {
+  change_piece(table, Unscaling{real(float(1 / double(*scale))), overflowed});
+}
+
+// The scale after a step; `streak` counts steps in a row that have not overflowed.
+extern "C" __global__ void adapt_scale(
+    float* scale, int* streak, const bool* overflowed, double growth, double backoff, int interval) {
+  if (*overflowed) {
+    *scale = float(*scale * backoff);
+    *streak = 0;
+  } else if (*streak + 1 == interval) {
+    const float larger = float(*scale * growth);
+    if (larger - larger == 0) *scale = larger;
+    *streak = 0;
+  } else {
+    *streak += 1;
+  }
+}
+
 extern "C" __global__ void count_step(const bool* skip, long long* taken) {
   if (!*skip) *taken += 1;
 }
