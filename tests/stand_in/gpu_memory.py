@@ -29,26 +29,20 @@ class Block:
         self.begin = MARGIN + -(self.bytes.ctypes.data + MARGIN) % ALIGNMENT
         self.capacity = capacity
         self.device = device
-        self.end = self.guarded = self.begin
-        self.recording: Any = None
+        self.end = self.begin
 
     def lend(self, size: int) -> None:
         self.end = self.begin + size
-        # What is lent again within one recording is written as each of these arrays when the recording is repeated.
-        recording = state.recording()
-        again = recording is not None and recording is self.recording
-        self.guarded = max(self.end, self.guarded) if again else self.end
-        self.recording = recording
         self.bytes[: self.begin] = GUARD
         self.bytes[self.begin : self.end] = POISON
         self.bytes[self.end :] = GUARD
 
     def check(self) -> None:
         """Fail if anybody has written beside what is lent."""
-        before, behind = self.bytes[: self.begin], self.bytes[self.guarded :]
+        before, behind = self.bytes[: self.begin], self.bytes[self.end :]
         if (before != GUARD).any() or (behind != GUARD).any():
             changed = np.flatnonzero(self.bytes != GUARD)
-            outside = changed[(changed < self.begin) | (changed >= self.guarded)]
+            outside = changed[(changed < self.begin) | (changed >= self.end)]
             self.lend(self.end - self.begin)
             raise RuntimeError(
                 f"an illegal memory address was used: written beside an array of {self.end - self.begin} bytes, "
