@@ -53,7 +53,7 @@ class BatchNormOverrides(CudaBase):
             moved = (averages.mean, averages.variance, real.type(averages.momentum), averages.batches)
         tiles, walk = _walk(x)
         numbers = (real.type(formula.p), real.type(formula.q))
-        arguments = (x, *walk, *numbers, self._partials(x, tiles), self.arrived, mean, variance, *moved)
+        arguments = (x, *walk, *numbers, self._partials(x, tiles, 3), self.arrived, mean, variance, *moved)
         self.program.kernel("statistics", x.dtype, formula.name)(tiles.grid, tiles.block, arguments)
         if averages is not None and not on_the_way:
             self.move_averages(averages, mean, variance, rows)
@@ -78,19 +78,17 @@ class BatchNormOverrides(CudaBase):
         tiles, walk = _walk(x, grad)
         before = (grad, x, *walk, *_settings(x, channels, eps, swap, formula))
         sums = (grad_weight, grad_bias)
-        arguments = (*before, self._partials(x, tiles), self.arrived, *sums)
+        arguments = (*before, self._partials(x, tiles, 2), self.arrived, *sums)
         self.program.kernel("gradient_sums", x.dtype, formula.name)(tiles.grid, tiles.block, arguments)
         arguments = (*before, *sums, np.int32(of_batch), out)
         self.program.kernel("input_gradient", x.dtype, formula.name)(tiles.grid, tiles.block, arguments)
         return in_shape_of(shaped, out), grad_weight, grad_bias
 
-    def _partials(self, x: Any, tiles: Tiling) -> Any:
-        """Return room for what the blocks found before it is merged: two numbers for each channel, and part."""
+    def _partials(self, x: Any, tiles: Tiling, vectors: int) -> Any:
+        """Return room for what the blocks find before it is merged: vectors of at most four channels."""
         across, parts = tiles.grid
-        if parts == 1:
-            return None
-        room = across * parts * tiles.block[0] * 4 * 2  # a column has at most four channels
-        return self.xp.empty(room, real_of(x.dtype))
+        room = across * tiles.block[0] * parts * vectors * 4
+        return None if parts == 1 else self.xp.empty(room, real_of(x.dtype))
 
 
 def covers(x: Any, *channels: Any) -> bool:

@@ -5,8 +5,10 @@
 // operations is computed again, in registers. The second kernel of a pair walks backwards: it begins with what the first
 // one read last, which the cache still has. `wide` says that rows and addresses allow WIDE numbers at once.
 
-// Packs that a thread has on their way from memory at the same time; of 16-bit numbers they are small.
+// Rows that a thread has on their way from memory at the same time: as many as the registers allow. Those of 16-bit
+// numbers are small. PAIRS are rows of two arrays; FOUND_AT_ONCE is for the statistics.
 constexpr int AT_ONCE = Activation::is_cheap || sizeof(scalar) == 2 ? 4 : 2, PAIRS_AT_ONCE = AT_ONCE / 2;
+constexpr int FOUND_AT_ONCE = sizeof(scalar) == 2 ? 3 : AT_ONCE;
 
 struct Parameters { real p, q; };
 
@@ -63,34 +65,40 @@ template <int width> __device__ void find_statistics(
     real* mean, real* variance, real* running_mean, real* running_variance, real momentum, long long* batches) {
   const Place<width> place(rows, channels, part);
   Moments<width> found = Moments<width>::none();
-  place.template forwards<AT_ONCE>([&](int row, int number) {
-    Stored<width> packs[AT_ONCE];
+  place.template forwards<FOUND_AT_ONCE>([&](int row, int number) {
+    Stored<width> packs[FOUND_AT_ONCE];
     place.load(packs, x, row, number);
-    // The rows at hand in two passes, then merged: nothing cancels, however large the mean against the deviations.
-    Moments<width> here = Moments<width>::none();
-    here.count = number;
-    Reals<width> values[AT_ONCE];
+    Reals<width> values[FOUND_AT_ONCE];
 #pragma unroll
-    for (int k = 0; k < AT_ONCE; ++k) {
+    for (int k = 0; k < FOUND_AT_ONCE; ++k) {
       if (k >= number) continue;
 #pragma unroll
-      for (int i = 0; i < width; ++i) {
-        values[k].at[i] = activated(widened(packs[k].at[i]), of);
-        here.mean.at[i] += values[k].at[i];
-      }
+      for (int i = 0; i < width; ++i) values[k].at[i] = activated(widened(packs[k].at[i]), of);
     }
+    if (row == 0) found.mean = values[0];
+    // The rows at hand in two passes, seen from the mean so far, and then merged: nothing cancels.
+    const real share = 1 / real(number);
+    Reals<width> differences, squares;
 #pragma unroll
-    for (int i = 0; i < width; ++i) here.mean.at[i] *= 1 / here.count;
+    for (int i = 0; i < width; ++i) {
+      real center = 0, sum = 0;
 #pragma unroll
-    for (int k = 0; k < AT_ONCE; ++k) {
-      if (k >= number) continue;
-#pragma unroll
-      for (int i = 0; i < width; ++i) {
-        const real deviation = values[k].at[i] - here.mean.at[i];
-        here.squares.at[i] += deviation * deviation;
+      for (int k = 0; k < FOUND_AT_ONCE; ++k) {
+        if (k >= number) continue;
+        values[k].at[i] -= found.mean.at[i];
+        center += values[k].at[i];
       }
+      center *= share;
+#pragma unroll
+      for (int k = 0; k < FOUND_AT_ONCE; ++k) {
+        if (k >= number) continue;
+        const real deviation = values[k].at[i] - center;
+        sum += deviation * deviation;
+      }
+      differences.at[i] = center - found.rest.at[i];
+      squares.at[i] = sum;
     }
-    found.merge(here);
+    found.add(number, differences, squares);
   });
   if (!merge_parts(found, rows, part, partials, arrived)) return;
   if (batches && blockIdx.x == 0 && threadIdx.x == 0 && threadIdx.y == 0) *batches += 1;

@@ -68,28 +68,45 @@ template <int width> struct Place {
   }
 };
 
-// How many numbers there are, their mean, and the sum of the squared deviations from it (Chan et al. 1979).
+// How many values there are, their mean, and the sum of the squared deviations from it (Chan et al. 1979). The mean has
+// two parts, `rest` being what the first one cannot hold: means are subtracted from each other, and where they are large
+// against the deviations, their last digits decide.
 template <int width> struct Moments {
+  static constexpr int vectors = 3;
   real count;
-  Reals<width> mean, squares;
+  Reals<width> mean, rest, squares;
 
   static __device__ Moments none() {
     Moments result;
     result.count = 0;
 #pragma unroll
-    for (int i = 0; i < width; ++i) result.mean.at[i] = result.squares.at[i] = 0;
+    for (int i = 0; i < width; ++i) result.mean.at[i] = result.rest.at[i] = result.squares.at[i] = 0;
     return result;
   }
 
   __device__ __forceinline__ void merge(const Moments& other) {
-    const real total = count + other.count;
-    const real share = total > 0 ? other.count / total : 0;
+    Reals<width> differences;
+#pragma unroll
+    for (int i = 0; i < width; ++i) {
+      if (!(count > 0)) mean.at[i] = other.mean.at[i];
+      differences.at[i] = (other.mean.at[i] - mean.at[i]) + (other.rest.at[i] - rest.at[i]);
+    }
+    add(other.count, differences, other.squares);
+  }
+
+  // Merges values whose mean differs by `differences`, and the sum of whose squared deviations from it is `theirs`.
+  __device__ __forceinline__ void add(real number, const Reals<width>& differences, const Reals<width>& theirs) {
+    const real total = count + number;
+    const real share = total > 0 ? number / total : 0;
     const real both = count * share;
 #pragma unroll
     for (int i = 0; i < width; ++i) {
-      const real difference = other.mean.at[i] - mean.at[i];
-      mean.at[i] += difference * share;
-      squares.at[i] += other.squares.at[i] + difference * difference * both;
+      const real difference = differences.at[i];
+      const real step = difference * share + rest.at[i];
+      const real after = mean.at[i] + step, stepped = after - mean.at[i];
+      rest.at[i] = (mean.at[i] - (after - stepped)) + (step - stepped);  // what `after` lacks (Knuth's two-sum)
+      mean.at[i] = after;
+      squares.at[i] += theirs.at[i] + difference * difference * both;
     }
     count = total;
   }
@@ -100,6 +117,7 @@ template <int width> struct Moments {
 #pragma unroll
     for (int i = 0; i < width; ++i) {
       result.mean.at[i] = __shfl_down_sync(0xffffffffu, mean.at[i], distance);
+      result.rest.at[i] = __shfl_down_sync(0xffffffffu, rest.at[i], distance);
       result.squares.at[i] = __shfl_down_sync(0xffffffffu, squares.at[i], distance);
     }
     return result;
@@ -107,16 +125,18 @@ template <int width> struct Moments {
 
   __device__ void put(Reals<width>* to, int distance) const {
     to[0] = mean;
-    to[distance] = squares;
+    to[distance] = rest;
+    to[2 * distance] = squares;
   }
 
   static __device__ Moments get(const Reals<width>* from, int distance, real count) {
-    return {count, from[0], from[distance]};
+    return {count, from[0], from[distance], from[2 * distance]};
   }
 };
 
 // Two sums.
 template <int width> struct Sums {
+  static constexpr int vectors = 2;
   Reals<width> first, second;
 
   static __device__ Sums none() {
@@ -183,22 +203,22 @@ __device__ __forceinline__ bool is_last_block(unsigned* arrived) {
 }
 
 // Merges what all threads of a tile of columns have. True in one block of the tile, whose threads of lane 0 get it.
-// `partials` has room for two numbers of each channel of the grid's tiles, and part; `arrived` a zero for each tile.
+// `partials` has room for the vectors of each thread across the grid, and part; `arrived` has a zero for each tile.
 template <int width, template <int> class Kind>
 __device__ bool merge_parts(
     Kind<width>& found, long long rows, long long part, real* partials, unsigned* arrived) {
   __shared__ Kind<width> shared[THREADS / 2];
   merge_lanes(found, shared);
   if (gridDim.y == 1) return true;
-  const int across = blockDim.x;
-  Reals<width>* of_tile = reinterpret_cast<Reals<width>*>(partials) + (long long)blockIdx.x * gridDim.y * across * 2;
+  const int across = blockDim.x, stride = Kind<width>::vectors * across;
+  Reals<width>* of_tile = reinterpret_cast<Reals<width>*>(partials) + (long long)blockIdx.x * gridDim.y * stride;
   of_tile += threadIdx.x;
-  if (threadIdx.y == 0) found.put(of_tile + blockIdx.y * across * 2, across);
+  if (threadIdx.y == 0) found.put(of_tile + blockIdx.y * stride, across);
   if (!is_last_block(arrived + blockIdx.x)) return false;
   found = Kind<width>::none();
   for (int block = threadIdx.y; block < gridDim.y; block += blockDim.y) {
     const long long left = rows - block * part;
-    found.merge(Kind<width>::get(of_tile + block * across * 2, across, left < part ? left : part));
+    found.merge(Kind<width>::get(of_tile + block * stride, across, left < part ? left : part));
   }
   merge_lanes(found, shared);
   return true;
