@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -130,16 +128,6 @@ def test_what_is_no_flag_is_refused(skip: Any) -> None:
     np.testing.assert_array_equal(before[0], values_of(ours)[0])
 
 
-@contextmanager
-def recorded() -> Iterator[Recording]:
-    recording = Recording()
-    token = capturing._recording.set(recording)
-    try:
-        yield recording
-    finally:
-        capturing._recording.reset(token)
-
-
 class _Noted(Kernels):
     """Kernels that remember where each update takes its numbers from."""
 
@@ -160,7 +148,8 @@ def test_a_recorded_step_has_new_numbers_at_each_replay(monkeypatch: pytest.Monk
         optimizer = getattr(optim, name)(ours, lr=0.5, **settings)
         schedule = optim.LambdaLR(optimizer, lambda step: 1.0 / (1 + step))
         give_gradients(ours, 0)
-        with recorded() as recording:
+        recording = Recording()
+        with capturing.recorded(recording):
             optimizer.step()
             schedule.step()
         numbers = [kernels.noted[0].copy()]

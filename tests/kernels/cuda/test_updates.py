@@ -213,9 +213,8 @@ def test_steps_that_may_be_skipped(kernels: UpdateOverrides, skipped: bool) -> N
 @pytest.fixture
 def recording() -> Iterator[Recording]:
     recording = Recording()
-    token = capturing._recording.set(recording)
-    yield recording
-    capturing._recording.reset(token)
+    with capturing.recorded(recording):
+        yield recording
 
 
 def test_a_replay_has_new_numbers(kernels: UpdateOverrides, recording: Recording, emulated_gpu: Any) -> None:
