@@ -178,6 +178,7 @@ class CapturedStep(Generic[P, R]):
 
     def _repeatedly(self, recorder: Any, key: Hashable, args: Any, kwargs: Any, tensors: Sequence[Tensor]) -> Any:
         """Repeat the recording that fits; where none does, run the step as it is or, after some calls, record it."""
+        tensors[0].device.use()
         same = [entry for entry in self._recorded if entry[0] == key]
         for entry in same:
             if entry[1].fits():

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..autograd import Op, apply, sum_to
+from ..backend.capturing import refuse_inside
 from ..dtypes import is_floating
 
 Shape = tuple[int, ...]
@@ -201,6 +202,12 @@ class ScatterAdd(Op):
         self.is_basic = is_basic
 
     def forward(self, kernels: Any, values: Any) -> Any:
+        if not self.is_basic:  # what is named several times is found by sorting, for which the host waits
+            expected, remedy = (
+                "gradients of parts that slices name",
+                "use slices, tg.where, or functional.one_hot(...) @ x",
+            )
+            refuse_inside(expected, "those of parts that arrays name", remedy)
         return kernels.scatter_add(values, self.index, self.shape, has_repeats=not self.is_basic)
 
     def backward(self, grad: Any, inputs: Sequence[Any], output: Any) -> Sequence[Any]:
