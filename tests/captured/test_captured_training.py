@@ -12,6 +12,8 @@ import pytest
 import tinygrad_bn as tg
 from tinygrad_bn import functional as F
 from tinygrad_bn import nn, optim
+from tinygrad_bn.backend import get_device
+from tinygrad_bn.kernels import kernels_of
 
 OPTIMIZERS: dict[str, Callable[[Any], optim.Optimizer]] = {
     "momentum": lambda p: optim.SGD(p, lr=0.05, momentum=0.9, dampening=0.2, weight_decay=1e-3),
@@ -112,6 +114,12 @@ def test_what_happens_to_gradients(gpu: ModuleType, option: str) -> None:
     found = train("cuda", True, **options)
     assert found == train("cuda", False, **options)
     assert all((gradient is None) == (option == "forgetting") for gradient in found["gradients"].values())
+
+
+def test_with_the_kernels_of_a_gpu(emulated_gpu: ModuleType) -> None:
+    """Their own CUDA C++, compiled for the CPU; the others here are computed by the reference."""
+    assert "CudaKernels" in str(kernels_of(get_device("cuda")))
+    assert train("cuda", True, "adamw", "cycle", clipped=True) == train("cuda", False, "adamw", "cycle", clipped=True)
 
 
 def test_on_the_cpu(gpu: ModuleType) -> None:
