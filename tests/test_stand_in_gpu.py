@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,9 @@ extern "C" __global__ void twice(const float* x, float* y, int n) {
 
 
 @pytest.fixture
-def cupy(emulated_gpu: Any) -> Any:
-    return emulated_gpu
+def cupy() -> Iterator[ModuleType]:
+    with stand_in.emulated_gpu() as module:  # whose memory pool is fresh
+        yield module
 
 
 @pytest.fixture

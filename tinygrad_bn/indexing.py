@@ -43,9 +43,8 @@ def _plain_part(part: Any, device: Device) -> Any:
             array = np.array(part, dtype=None if np.size(part) else "int64")
         except ValueError as error:
             raise OutOfBoundsError(explain("indexing", "sequences of equal lengths", str(error))) from error
-        array = device.from_host(array)
     else:
         return part
     if array.dtype.kind not in "iub":
         raise OutOfBoundsError(explain("indexing", "integers or bools", str(array.dtype)))
-    return array
+    return device.from_host(array) if isinstance(array, np.ndarray) else array

@@ -152,6 +152,7 @@ def emulated_gpu(count: int = 1) -> Iterator[types.ModuleType]:
         del sys.modules[name]
     for name in opened:
         del devices._devices[name]
+    outer = dict(vars(state))  # another emulation may be under way
     state.reset()
     state.count = count
     cupy = _cupy()
@@ -168,4 +169,4 @@ def emulated_gpu(count: int = 1) -> Iterator[types.ModuleType]:
         for name in [name for name in devices._devices if name.startswith("cuda:")]:
             del devices._devices[name]
         devices._devices.update(opened)
-        state.reset()
+        vars(state).update(outer)

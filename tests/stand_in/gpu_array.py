@@ -17,6 +17,7 @@ from .gpu_memory import Memory, MemoryPointer, allocated, is_pinned
 from .gpu_state import not_while_capturing, state
 from .gpu_streams import Device
 
+SUPPORTED = "?bhilqBHILQefdFD"
 LEFT_EMPTY = {np.empty, np.empty_like}
 FROM_HOST = {np.array, np.asarray, np.ascontiguousarray}
 CUBLAS = {np.matmul, np.dot, np.tensordot, np.einsum, operator.matmul, operator.imatmul, np.ndarray.dot}
@@ -206,6 +207,8 @@ def check_device(array: ndarray) -> None:
 
 def new_array(like: np.ndarray, filled: bool) -> ndarray:
     """Return an array in new memory with the shape, dtype and order of axes of another, and its values if asked for."""
+    if like.dtype.char not in SUPPORTED and like.dtype.name != "bfloat16":
+        raise ValueError(f"Unsupported dtype {like.dtype}")
     memory = allocated(like.nbytes)
     outer_first = sorted(range(like.ndim), key=lambda axis: (-abs(like.strides[axis]), axis))
     flat = memory.block.bytes[memory.block.begin : memory.block.begin + like.nbytes].view(like.dtype)
