@@ -447,6 +447,27 @@ def test_flags_that_are_set_and_put_back_inside() -> None:
     assert counted.runs == 2
 
 
+def test_momentum_that_is_switched_on_and_off() -> None:
+    def trained(captured_step: bool) -> list[Any]:
+        weight = batch(3.0, 4.0).requires_grad_()
+        rule = optim.SGD([weight], lr=0.1, dampening=0.5)
+
+        def step(x: tg.Tensor) -> None:
+            rule.zero_grad()
+            (weight * weight * x).sum().backward()
+            rule.step()
+
+        function = tg.capture(step, warmup=1) if captured_step else step
+        found = []
+        for i in range(12):
+            rule.param_groups[0]["momentum"] = 0.9 if i % 8 >= 4 else 0.0
+            function(batch())
+            found.append(weight.tolist())
+        return found
+
+    assert trained(True) == trained(False)
+
+
 def test_recordings_of_what_is_gone_are_dropped() -> None:
     model, _ = small_model()
     step, _ = captured(lambda x: model(x).sum())

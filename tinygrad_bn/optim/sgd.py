@@ -6,7 +6,7 @@ from collections.abc import Callable
 from itertools import chain, repeat
 from typing import Any
 
-from ..backend import once
+from ..backend import once, recording
 from ..checks import as_number
 from ..errors import ArgumentError, explain
 from ..kernels import SgdSettings, kernels_of
@@ -76,6 +76,9 @@ class SGD(Optimizer):
     def update(self, parameters: list[Tensor], group: Group, states: list[dict[str, Any]], skip: Tensor | None) -> None:
         """Change parameters of one device."""
         device = parameters[0].device
+        under_way = recording()
+        if under_way is not None:
+            under_way.depends_on(lambda: group["momentum"] != 0)
         starting = [group["momentum"] != 0 and "momentum_buffer" not in state for state in states]
         for (is_first, _), numbers in counted_alike(states, starting).items():
             together = [states[number] for number in numbers]
