@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
+import re
 from collections.abc import Iterator
+from ctypes import CFUNCTYPE, POINTER, c_int, c_int64, c_longlong, c_size_t, c_void_p
+from pathlib import Path
 from typing import Any
 
 import ml_dtypes  # noqa: F401 - makes the name bfloat16 known to NumPy
@@ -15,7 +17,6 @@ from hypothesis import strategies as st
 from tinygrad_bn.backend import get_device, set_float32_matmul_precision
 from tinygrad_bn.errors import DeviceError
 from tinygrad_bn.kernels.cuda import CudaKernels, cublas, libraries
-from tinygrad_bn.kernels.reference import Kernels
 
 # Norm of the error over norm of the result.
 TOLERANCE = {"float16": 1e-3, "bfloat16": 8e-3, "float32": 1e-6, "float64": 1e-14}
@@ -249,7 +250,7 @@ def test_a_failing_product_is_an_error(emulated_gpu: Any) -> None:
     kernels = CudaKernels(get_device("cuda"))
     x = emulated_gpu.ones((2, 2), "float32")
     kernels.matmul(x, x)
-    failing = ctypes.CFUNCTYPE(ctypes.c_int, *cublas._PROTOTYPES["cublasGemmEx_64"])(lambda *_: 15)
+    failing = CFUNCTYPE(c_int, *cublas._PROTOTYPES["cublasGemmEx_64"])(lambda *_: 15)
     library.cublasGemmEx_64 = failing
     with pytest.raises(DeviceError, match=r"matmul of float32 matrices with M, N, K = \(2, 2, 2\).*status 15, not"):
         kernels.matmul(x, x)
@@ -257,16 +258,53 @@ def test_a_failing_product_is_an_error(emulated_gpu: Any) -> None:
 
 # -- the real library, which can be loaded without a GPU ----------------------------------------------------------
 
+C_TYPES = {
+    "int64_t": c_int64,
+    "long long int": c_longlong,
+    "size_t": c_size_t,
+    "cublasHandle_t": c_void_p,
+    "cublasHandle_t*": POINTER(c_void_p),
+    "cudaStream_t": c_void_p,
+    "void*": c_void_p,
+    **dict.fromkeys(("cublasOperation_t", "cudaDataType", "cublasComputeType_t", "cublasGemmAlgo_t"), c_int),
+    "cublasMath_t": c_int,
+}
 
-def test_cublas_has_the_functions() -> None:
-    pytest.importorskip("cuda.pathfinder", reason="cuda-pathfinder comes with CuPy, extra cuda12 or cuda13")
+
+@pytest.fixture(scope="module")
+def library() -> Any:
     try:
-        library = libraries.load_cublas()
+        return libraries.load_cublas()
     except DeviceError as error:
         pytest.skip(str(error))
-    for name in (*cublas._PROTOTYPES, "cublasGetStatusString"):
-        assert getattr(library, name), name
 
 
-def test_the_reference_is_what_is_overridden() -> None:
-    assert CudaKernels.matmul is not Kernels.matmul
+@pytest.fixture(scope="module")
+def header(library: Any) -> str:
+    file = Path(library._name).parents[1] / "include/cublas_api.h"
+    if not file.is_file():
+        pytest.skip(f"cuBLAS is installed without {file}")
+    return file.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", cublas._PROTOTYPES)
+def test_the_library_has_the_functions_that_are_called(library: Any, header: str, name: str) -> None:
+    assert getattr(library, name)
+    assert library.cublasGetStatusString
+    found = re.search(rf"cublasStatus_t CUBLASWINAPI {name}\((.*?)\);", header, re.DOTALL)
+    assert found
+    kinds = [re.sub(r"^const |\s*\w+$", "", part.strip()) for part in found[1].split(",")]
+    assert [C_TYPES[kind] for kind in kinds] == list(cublas._PROTOTYPES[name])
+
+
+def test_constants_are_the_librarys(header: str) -> None:
+    for name, value in {
+        "CUBLAS_COMPUTE_32F": cublas._COMPUTE_FLOAT32,
+        "CUBLAS_COMPUTE_32F_FAST_TF32": cublas._COMPUTE_TF32,
+        "CUBLAS_COMPUTE_64F": cublas._COMPUTE_FLOAT64,
+        "CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION": cublas._DISALLOW_REDUCED_PRECISION_REDUCTION,
+        "CUBLAS_OP_N": cublas._AS_IT_IS,
+        "CUBLAS_OP_T": cublas._TRANSPOSED,
+        "CUBLAS_GEMM_DEFAULT": cublas._DEFAULT_ALGORITHM,
+    }.items():
+        assert re.search(rf"\b{name} = {value}\b", header), name
