@@ -11,8 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
+import stand_in
 
 from tinygrad_bn import cli
+from tinygrad_bn.backend import device
 from tinygrad_bn.errors import DeviceError
 from tinygrad_bn.kernels.cuda import libraries
 
@@ -261,6 +263,18 @@ def test_info_tells_versions_devices_kernels_and_extras(capsys: pytest.CaptureFi
     text = capsys.readouterr().out
     for word in ("numpy", "cpu", "cuda", "reference", "threads", "extras", "tinygrad_bn"):
         assert word in text
+
+
+def test_info_tells_of_each_gpu(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    with stand_in.emulated_gpu(count=2) as cupy:
+        assert run("info") == 0
+        text = capsys.readouterr().out
+        for name in ("cuda:0", "cuda:1"):
+            assert f"{name}  emulated GPU, 16 GiB, compute capability 9.0; CUDA 13.0, driver for 13.0; CuPy" in text
+        monkeypatch.setattr(cupy.cuda.nvrtc, "getSupportedArchs", lambda: [100])
+        monkeypatch.delitem(device._devices, "cuda:1")
+        assert run("info") == 0
+        assert "expected a GPU of compute capability 10.0" in capsys.readouterr().out
 
 
 def test_info_says_what_a_gpu_has_to_do_without(

@@ -158,14 +158,14 @@ def _count(where: str, cupy: Any) -> int:
 def _why_no_gpu(runtime: Any, status: int, message: str) -> tuple[str, str, str]:
     """Return what was expected, what there is instead, and the remedy, for an error of the CUDA runtime."""
     if status == _INSUFFICIENT_DRIVER:
-        ours, driver = _version(runtime.runtimeGetVersion()), runtime.driverGetVersion()
+        ours, driver = version_of_cuda(runtime.runtimeGetVersion()), runtime.driverGetVersion()
         if not driver:
             remedy = "install the driver; in a container, start it with --gpus all; or use --device cpu"
             return "an NVIDIA driver", "none", remedy
         expected = f"a driver for CUDA {ours}, which this CuPy is made for"
-        older = "12" if driver < 13000 else _version(driver)
+        older = "12" if driver < 13000 else version_of_cuda(driver)
         remedy = f"renew the driver, or install CuPy for CUDA {older}, after pip uninstall {' '.join(_installed())}"
-        return expected, f"one for CUDA {_version(driver)} at most", remedy
+        return expected, f"one for CUDA {version_of_cuda(driver)} at most", remedy
     if status == _NO_DEVICE:
         visible = os.environ.get(VISIBLE)
         if visible is None:
@@ -215,7 +215,7 @@ def _is_installed(package: str) -> bool:
     return True
 
 
-def _version(number: int) -> str:
+def version_of_cuda(number: int) -> str:
     """Return a version of CUDA, 12040, as people write it: 12.4."""
     return f"{number // 1000}.{number % 1000 // 10}"
 

@@ -5,17 +5,22 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..backend import get_device
+from .. import cuda
+from ..backend import Device, get_device, get_float32_matmul_precision
+from ..backend.cuda import version_of_cuda
+from ..errors import DeviceError
 
 
 def environment(device: str) -> dict[str, Any]:
     """Versions, machine and device, as JSON values; nothing that names a person or a host."""
     chosen = get_device(device)
+    gpu = _gpu(chosen) if chosen.name.startswith("cuda:") else {}
     return {
         "tinygrad_bn": package_version("tinygrad_bn"),
         "python": platform.python_version(),
@@ -26,7 +31,44 @@ def environment(device: str) -> dict[str, Any]:
         "processor": processor(),
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
+        **gpu,
     }
+
+
+def _gpu(device: Device) -> dict[str, Any]:
+    """The GPU, its driver, and the libraries that compute on it."""
+    properties, runtime = cuda.get_device_properties(device), device.xp.cuda.runtime
+    return {
+        "gpu": properties.name,
+        "gpu_memory": properties.total_memory,
+        "compute_capability": f"{properties.major}.{properties.minor}",
+        "driver": _driver(),
+        "driver_cuda": version_of_cuda(runtime.driverGetVersion()),
+        "cuda": version_of_cuda(runtime.runtimeGetVersion()),
+        "cupy": device.xp.__version__,
+        "cudnn": _cudnn(),
+        "float32_matmul_precision": get_float32_matmul_precision(),
+    }
+
+
+def _driver() -> str:
+    """The version of NVIDIA's driver, as Linux tells it."""
+    try:
+        first = Path("/proc/driver/nvidia/version").read_text(encoding="utf-8").splitlines()[0]
+    except (OSError, IndexError):
+        return "unknown"
+    found = re.search(r"\d+\.\d+(\.\d+)*", first)
+    return found[0] if found else "unknown"
+
+
+def _cudnn() -> str:
+    from ..kernels.cuda.libraries import load_cudnn
+
+    try:
+        number = int(load_cudnn().backend_version())
+    except DeviceError:
+        return "not used"
+    return f"{number // 10000}.{number % 10000 // 100}.{number % 100}"
 
 
 def package_version(name: str) -> str:

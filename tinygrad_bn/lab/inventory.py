@@ -12,7 +12,7 @@ from ..backend import available_devices, get_device, get_num_threads, unavailabl
 from ..data.folders import ENVIRONMENT_VARIABLE, download_folder
 from ..data.full_sets import FULL_SETS
 from ..kernels import Kernels, code_folder, kernels_of, missing_libraries, served_by, unusable_reason
-from .environment import blas, blas_advice, blas_threads, package_version, processor
+from .environment import blas, blas_advice, blas_threads, environment, package_version, processor
 from .tables import columns
 
 
@@ -33,7 +33,7 @@ def describe_datasets() -> str:
 
 def describe_installation() -> str:
     """Versions, devices and why one cannot be used, kernel providers, linear algebra, extras."""
-    devices = [(name, "can be used") for name in available_devices()]
+    devices = [(name, _device(name)) for name in available_devices()]
     if "cuda:0" not in dict(devices):
         devices.append(("cuda", unavailable_reason("cuda") or "can be used"))
     facts = [
@@ -52,6 +52,20 @@ def describe_installation() -> str:
         "extras\n" + _indented(columns(_extras())),
     ]
     return "\n\n".join(parts)
+
+
+def _device(name: str) -> str:
+    """That a device can be used, or why not though there is one; and what it is where it is a GPU."""
+    if not name.startswith("cuda:"):
+        return "can be used"
+    reason = unavailable_reason(name)
+    if reason is not None:
+        return reason
+    facts = environment(name)
+    return (
+        f"{facts['gpu']}, {facts['gpu_memory'] / 2**30:.0f} GiB, compute capability {facts['compute_capability']}; "
+        f"CUDA {facts['cuda']}, driver for {facts['driver_cuda']}; CuPy {facts['cupy']}; cuDNN {facts['cudnn']}"
+    )
 
 
 def _kernels_on_the_cpu() -> str:

@@ -17,6 +17,7 @@ from .. import functional as F
 from ..autograd import no_grad
 from ..backend import default_generator, get_device, manual_seed
 from ..captured import capture
+from ..creation import zeros
 from ..errors import ShapeError, StateError, TinygradBNError, explain
 from ..optim import LRScheduler, Optimizer
 from ..tensor import Tensor
@@ -398,11 +399,14 @@ def _taken_up(folder: RunFolder) -> Training | None:
 def evaluate(model: nn.Module, loader: data.DataLoader) -> tuple[float, float]:
     """Mean loss and accuracy in percent over a data set, in evaluation mode."""
     model.eval()
-    loss_sum, correct, count = 0.0, 0, 0
+    # The sums stay on the device until the end: reading them at every batch would make a GPU wait.
+    loss_sum = zeros(dtype="float64", device=loader.device)
+    correct = zeros(dtype="int64", device=loader.device)
+    count = 0
     with no_grad():
         for images, labels in loader:
             logits = model(images)
-            loss_sum += float(F.cross_entropy(logits, labels, reduction="sum").item())
-            correct += int(np.sum(logits.numpy().argmax(axis=1) == labels.numpy()))
+            loss_sum = loss_sum + F.cross_entropy(logits, labels, reduction="sum").astype("float64")
+            correct = correct + (logits.argmax(axis=1) == labels).sum()
             count += len(labels)
-    return loss_sum / count, 100.0 * correct / count
+    return float(loss_sum.item()) / count, 100.0 * int(correct.item()) / count
