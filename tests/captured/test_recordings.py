@@ -6,6 +6,7 @@ import gc
 import threading
 import weakref
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from tinygrad_bn import functional as F
 from tinygrad_bn import nn, optim
 from tinygrad_bn.backend import get_device
 from tinygrad_bn.errors import CaptureError, GraphError, TinygradBNError
+from tinygrad_bn.kernels import Kernels
 
 pytestmark = pytest.mark.usefixtures("gpu")
 
@@ -607,3 +609,19 @@ def test_calls_of_several_threads() -> None:
     for thread in threads:
         thread.join()
     assert found == {n: [[n * n + n, i * i + i] for i in range(10)] for n in range(4)}
+
+
+def test_optimisers_whose_numbers_would_stay_the_same_are_refused(emulated_gpu: ModuleType) -> None:
+    device = get_device("cuda")
+    device.kernels = Kernels(device)
+    weight = batch(3.0, 4.0).requires_grad_()
+    for rule in (optim.SGD([weight], lr=0.5), optim.Adam([weight], lr=0.5)):
+
+        def step(x: tg.Tensor, rule: Any = rule) -> None:
+            weight.grad = x
+            rule.step()
+
+        recorded, _ = captured(step)
+        recorded(batch())
+        with pytest.raises(CaptureError, match=r"in (sgd|adam)_all: .* give the optimiser a group for each dtype"):
+            recorded(batch())

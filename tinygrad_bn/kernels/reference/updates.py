@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ...backend import recording
+from ...errors import CaptureError, explain
 from ..settings import AdamSettings, SgdSettings, Skip
 
 
@@ -101,7 +103,7 @@ class UpdateKernels:
         skip: Skip | None = None,
     ) -> None:
         """`sgd` for each parameter of a list with at least one."""
-        now = settings()
+        now = _numbers_of("sgd_all", settings)
         for i, (parameter, gradient) in enumerate(zip(parameters, gradients, strict=True)):
             self.sgd(parameter, gradient, None if velocities is None else velocities[i], now, skip)
 
@@ -148,7 +150,7 @@ class UpdateKernels:
         skip: Skip | None = None,
     ) -> None:
         """`adam` for each parameter of a list with at least one."""
-        now = settings()
+        now = _numbers_of("adam_all", settings)
         for arrays in zip(parameters, gradients, means, squares, strict=True):
             self.adam(*arrays, now, skip)
 
@@ -159,3 +161,15 @@ class UpdateKernels:
     def _restore(self, before: list[tuple[Any, Any, Any]]) -> None:
         for flag, array, values in before:
             array[...] = self.xp.where(flag, values, array)
+
+
+def _numbers_of(where: str, settings: Callable[[], Any]) -> Any:
+    """Return a step's numbers, to be used by kernels as constants.
+
+    Raises:
+        CaptureError: a step is being recorded, which would be repeated with these very numbers.
+    """
+    if recording() is not None:
+        expected = "parameters of one floating-point dtype, without gaps in memory, for a kernel that reads its numbers"
+        raise CaptureError(explain(where, expected, "others", "give the optimiser a group for each dtype"))
+    return settings()
