@@ -5,10 +5,14 @@
 // operations is computed again, in registers. The second kernel of a pair walks backwards: it begins with what the first
 // one read last, which the cache still has. `wide` says that rows and addresses allow WIDE numbers at once.
 
+template <class A, class B> constexpr bool is_same = false;
+template <class A> constexpr bool is_same<A, A> = true;
+
 // Rows that a thread has on their way from memory at the same time: as many as the registers allow. Those of 16-bit
-// numbers are small. PAIRS are rows of two arrays; FOUND_AT_ONCE is for the statistics.
+// numbers are small. PAIRS are rows of two arrays; FOUND is for the statistics.
 constexpr int AT_ONCE = Activation::is_cheap || sizeof(scalar) == 2 ? 4 : 2, PAIRS_AT_ONCE = AT_ONCE / 2;
-constexpr int FOUND_AT_ONCE = sizeof(scalar) == 2 ? 3 : AT_ONCE;
+constexpr int FOUND_AT_ONCE =
+    !is_same<Activation, activations::identity> ? 2 : is_same<scalar, half_storage> ? 3 : 4;
 
 struct Parameters { real p, q; };
 
