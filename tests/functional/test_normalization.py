@@ -10,7 +10,11 @@ from hypothesis import strategies as st
 
 import tinygrad_bn as tg
 from tinygrad_bn import functional as F
-from tinygrad_bn.errors import GraphError
+from tinygrad_bn import ops
+from tinygrad_bn.backend import get_device
+from tinygrad_bn.errors import ArgumentError, GraphError
+from tinygrad_bn.kernels import kernels_of
+from tinygrad_bn.kernels.reference.batch_norm import RunningAverages
 
 TF = torch.nn.functional
 SHAPES = [(5, 3), (4, 3, 2, 5), (4, 3, 6), (2, 3, 2, 2, 3), (2, 3)]
@@ -32,6 +36,45 @@ def test_running_averages_move_as_in_torch(shape: tuple[int, ...], momentum: flo
         assert_close(mean, mean_reference)
         assert_close(variance, variance_reference)
     assert mean.data is memory
+
+
+def test_batches_are_counted_where_averages_move() -> None:
+    x, mean, variance, batches = tg.randn(4, 3), tg.zeros(3), tg.ones(3), tg.zeros((), dtype="int64")
+    before = batches.version.count
+    F.batch_norm(x, mean, variance, training=True, num_batches_tracked=batches)
+    F.norm_act(x, mean, variance, training=True, order="swap", num_batches_tracked=batches)
+    F.norm_act(x, mean, variance, num_batches_tracked=batches)
+    assert batches.item() == 2
+    assert batches.version.count == before + 2
+
+
+@pytest.mark.parametrize(
+    ("mean", "batches", "complaint"),
+    [
+        (tg.zeros(3), 5, "num_batches_tracked"),
+        (tg.zeros(3), tg.zeros((), dtype="float32"), "int64"),
+        (tg.zeros(3), tg.zeros(3, dtype="int64"), "shape"),
+        (None, tg.zeros((), dtype="int64"), "running averages"),
+    ],
+)
+def test_wrong_counts_of_batches(mean: tg.Tensor | None, batches: tg.Tensor, complaint: str) -> None:
+    variance = None if mean is None else tg.ones(3)
+    with pytest.raises(ArgumentError, match=complaint):
+        F.batch_norm(tg.randn(4, 3), mean, variance, training=True, num_batches_tracked=batches)
+
+
+def test_an_operation_moves_the_averages_once() -> None:
+    """It is run again where its time is measured."""
+    mean, variance, batches = (np.array(value) for value in ([0.0, 0.0], [1.0, 1.0], 0))
+    averages = RunningAverages(mean, variance, 0.1, batches)
+    kernels, x = kernels_of(get_device("cpu")), np.array([[1.0, 2.0], [3.0, 5.0]])
+    for op in (ops.BatchNorm(1e-5, averages), ops.NormAct(1e-5, "swap", "relu", {}, averages)):
+        before = batches.item()
+        first = op.forward(kernels, x, None, None)
+        moved = mean.copy(), variance.copy()
+        np.testing.assert_array_equal(op.forward(kernels, x, None, None), first)
+        np.testing.assert_array_equal((mean, variance), moved)
+        assert batches.item() == before + 1
 
 
 def test_evaluation_and_no_grad_differ() -> None:
