@@ -13,7 +13,7 @@ from ..environments import ROOT
 from ..protocol import Worker
 from ..timing import Fleet
 from .budget import Budget
-from .workloads import CAPTURED, COMPILED, EAGER, REPLAYED
+from .workloads import CAPTURED
 
 _TORCH = {
     "torch-eager": "eager",
@@ -25,12 +25,13 @@ _TORCH = {
 }
 
 
-def contestants(device: str) -> list[Contestant]:
-    """Return all of them, ours first; `device` is where they compute, "cuda" but for a rehearsal."""
+def contestants(device: str, without: tuple[str, ...] = ()) -> list[Contestant]:
+    """Return all of them, ours first, or those that shall take part; all compute on one device."""
     ours = ("benchmarks.gpu.worker_ours", "eager", device), ("benchmarks.gpu.worker_ours", "captured", device)
     theirs = [
-        Contestant(name, name, ("benchmarks.gpu.worker_torch", _TORCH[name], device))
-        for name in (*EAGER, *COMPILED, *REPLAYED)
+        Contestant(name, name, ("benchmarks.gpu.worker_torch", variant, device))
+        for name, variant in _TORCH.items()
+        if name not in without
     ]
     return [Contestant(OURS.name, "", ours[0]), Contestant(CAPTURED, CAPTURED, ours[1]), *theirs]
 
@@ -39,14 +40,16 @@ class GpuFleet(Fleet):
     """The workers, none of which is waited for longer than the run may take.
 
     Args:
-        device: where they compute.
+        taking_part: who they are, see `contestants`.
         folder: takes arrays and the workers' logs.
         tell: shows a line of progress.
         budget: the time there is.
     """
 
-    def __init__(self, device: str, folder: Path, tell: Callable[[str], None], budget: Budget) -> None:
-        super().__init__(contestants(device), 1, folder, tell)
+    def __init__(
+        self, taking_part: list[Contestant], folder: Path, tell: Callable[[str], None], budget: Budget
+    ) -> None:
+        super().__init__(taking_part, 1, folder, tell)
         self._budget = budget
 
     def start(self, contestant: Contestant, log: Path) -> Worker:
