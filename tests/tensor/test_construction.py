@@ -194,7 +194,7 @@ CREATORS = {
         lambda: tg.from_dlpack([1, 2]),
         lambda: tg.from_dlpack(None),
         lambda: tg.from_dlpack(torch.ones(2, requires_grad=True)),
-        lambda: tg.from_dlpack(torch.ones(2, dtype=torch.bfloat16)),
+        lambda: tg.from_dlpack(torch.ones(2, dtype=torch.complex64)),
     ],
     "manual_seed": [lambda: tg.manual_seed(-1), lambda: tg.manual_seed(1.5), lambda: tg.manual_seed(True)],
 }

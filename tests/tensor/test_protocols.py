@@ -15,6 +15,11 @@ import tinygrad_bn as tg
 from tinygrad_bn.errors import DTypeError, GraphError, ShapeError
 
 
+WITH_TORCH_THERE = pytest.mark.skipif(
+    tg.get_default_device().name != "cpu" and not torch.cuda.is_available(), reason="this PyTorch knows no GPU"
+)
+
+
 @pytest.mark.cpu_only("a GPU's values are copied")
 def test_numpy_is_a_read_only_view() -> None:
     x = tg.zeros(3)
@@ -157,6 +162,7 @@ def test_computed_tensors_cannot_be_deep_copied() -> None:
         pickle.dumps(x * 2.0)
 
 
+@WITH_TORCH_THERE
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int32", "int64", "uint8", "bool"])
 @pytest.mark.parametrize("transposed", [False, True])
 def test_dlpack_shares_memory_both_ways(dtype: str, transposed: bool) -> None:
@@ -174,6 +180,7 @@ def test_dlpack_shares_memory_both_ways(dtype: str, transposed: bool) -> None:
     assert back[1, 1].item() == 0
 
 
+@WITH_TORCH_THERE
 def test_dlpack_of_what_requires_grad() -> None:
     x = tg.ones(2, requires_grad=True)
     for y in (x, x * 2.0):
