@@ -72,6 +72,11 @@ class Plans:
             self._use_current_stream()
             self._run(self._plan(convolution, pointers), pointers)
 
+    def names(self) -> dict[Convolution, str]:
+        """Return what cuDNN calls the plans that are in use, which tells their engines."""
+        chosen = self._chosen | self._fastest
+        return {convolution: plan.graph.get_plan_name_at_index(plan.number) for convolution, plan in chosen.items()}
+
     def _use_current_stream(self) -> None:
         stream = self._device.xp.cuda.get_current_stream().ptr
         if stream != self._stream:
