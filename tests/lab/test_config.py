@@ -34,6 +34,10 @@ CHANGED = CompareConfig(
 )
 
 
+ADDED_LATER = ("autocast", "float32_matmul_precision")
+RUN_BEFORE, COMPARISON_BEFORE = "0ae72fc87625", "c43b72b3f8bf"
+
+
 def test_no_flags_mean_the_default_config() -> None:
     assert parse() == CompareConfig()
     assert command_line(CompareConfig()) == []
@@ -92,6 +96,8 @@ def test_every_field_changes_the_fingerprint() -> None:
         "landscape": 9,
         "graph_frames": 9,
         "device": "cuda",
+        "autocast": "bfloat16",
+        "float32_matmul_precision": "high",
         "order": "swap",
         "activation": "tanh",
         "seed": 9,
@@ -99,6 +105,18 @@ def test_every_field_changes_the_fingerprint() -> None:
     assert set(changed) == {field.name for field in dataclasses.fields(RunConfig)}
     fingerprints = {dataclasses.replace(base, **{name: value}).fingerprint for name, value in changed.items()}
     assert len(fingerprints | {base.fingerprint}) == len(changed) + 1
+
+
+def test_what_was_added_later_leaves_older_runs_valid() -> None:
+    """Fingerprints and files from before these options say what those at their defaults say."""
+    assert RunConfig().fingerprint == RUN_BEFORE
+    assert CompareConfig().fingerprint == COMPARISON_BEFORE
+    for config in (RunConfig(), CompareConfig()):
+        old = {name: value for name, value in config.to_dict().items() if name not in ADDED_LATER}
+        assert type(config).from_dict(old) == config
+        assert len(old) == len(config.to_dict()) - len(ADDED_LATER)
+    with pytest.raises(DataError, match="none called device"):
+        RunConfig.from_dict({name: value for name, value in RunConfig().to_dict().items() if name != "device"})
 
 
 def test_the_same_meaning_has_the_same_fingerprint() -> None:

@@ -27,6 +27,7 @@ SETTINGS: list[dict[str, Any]] = [
     {"step_probes": 3, "landscape": 3, "validation_share": 0.2},
     {"model": "mlp", "depth": 3, "gamma_weight_decay": 0.0, "beta_weight_decay": 0.1},
     {"model": "mobilenet", "order": "convention"},
+    {"autocast": "float16", "order": "convention"},
     {"learning_rate": 1e30, "activation": "relu", "order": "no-norm"},  # diverges
 ]
 

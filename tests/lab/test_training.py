@@ -84,6 +84,37 @@ def test_training_learns_and_its_metrics_are_whole() -> None:
     assert not any(module.training for module in trained.model.modules())
 
 
+@pytest.mark.parametrize("autocast", ["float16", "bfloat16"])
+def test_training_in_mixed_precision_reaches_the_accuracy_of_float32(autocast: str) -> None:
+    config = dataclasses.replace(TINY, width=4, epochs=3, step_probes=4, landscape=1, autocast=autocast)
+    plain, mixed = train(dataclasses.replace(config, autocast="none")), train(config)
+    assert mixed.metrics != plain.metrics
+    assert abs(mixed.result["test_accuracy"] - plain.result["test_accuracy"]) < 10.0
+    assert abs(mixed.result["test_accuracy_precise"] - plain.result["test_accuracy_precise"]) < 10.0
+    assert {str(p.dtype) for p in mixed.model.parameters()} == {"float32"}
+    # Of gradients that were made small again: those of the first step differ by rounding alone.
+    first, expected = (run.steps["weight/gradient_norm"][0] for run in (mixed, plain))
+    np.testing.assert_allclose(first, expected, rtol=0.02)
+    assert mixed.landscape == plain.landscape  # in float32, before the first step
+    for name, array in mixed.probes.items():
+        assert array.shape == plain.probes[name].shape
+
+
+def test_the_precision_of_products_is_put_back() -> None:
+    assert tg.get_float32_matmul_precision() == "highest"
+    tg.set_float32_matmul_precision("medium")
+    seen = []
+    try:
+        train(
+            dataclasses.replace(TINY, float32_matmul_precision="high"),
+            lambda line: seen.append(tg.get_float32_matmul_precision()),
+        )
+        assert tg.get_float32_matmul_precision() == "medium"
+    finally:
+        tg.set_float32_matmul_precision("highest")
+    assert set(seen) == {"medium"}  # also between two epochs
+
+
 def test_a_run_that_diverges_stops_and_says_so() -> None:
     with np.errstate(all="ignore"):
         trained = train(dataclasses.replace(TINY, learning_rate=1e30, epochs=5, order="no-norm", activation="relu"))

@@ -11,7 +11,7 @@ import tinygrad_bn as tg
 from tinygrad_bn import functional as F
 from tinygrad_bn import nn
 from tinygrad_bn.autograd import Op, apply
-from tinygrad_bn.viz import GraphRecord, NodeRecord, record_model
+from tinygrad_bn.viz import GraphRecord, NodeRecord, draw, record_model
 from tinygrad_bn.viz.facts import BINS, MOST_VALUES, facts_of
 
 
@@ -152,6 +152,28 @@ def test_values_and_gradients_are_those_of_pytorch() -> None:
     end = node_of(graph, "loss").observation
     assert end is not None
     assert end.value.values == pytest.approx((loss.item(),))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_mixed_precision_is_observed_with_its_casts(dtype: str) -> None:
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Tanh(), nn.Flatten(), nn.Linear(4 * 6 * 6, 3))
+    labels = tg.tensor([0, 1, 2], dtype="int64")
+    with tg.autocast(dtype):
+        graph = record_model(model, images(3, 1, 8, 8), target=labels, observe=True)
+        source = draw(model, images(3, 1, 8, 8)).source
+    plain = record_model(model, images(3, 1, 8, 8), target=labels, observe=True)
+    casts = [node.dtype for node in graph.nodes if node.label == "astype" and node.derivative_of is None]
+    assert casts == [dtype] * 5 + ["float32"]  # the images, two weights and two biases; and the logits
+    assert source.count("astype") >= 5
+    for label, expected in (("conv2d", dtype), ("batch_norm", dtype), ("linear", dtype), ("cross_entropy", "float32")):
+        node, reference = node_of(graph, label), node_of(plain, label)
+        assert node.dtype == expected
+        assert node.observation is not None
+        assert reference.observation is not None
+        assert node.observation.value.norm == pytest.approx(reference.observation.value.norm, rel=0.02)
+        assert node.observation.gradient is not None
+        assert node.observation.gradient_error is not None
+        assert node.observation.gradient_error < 1e-6  # checked in float64
 
 
 def test_a_wrong_derivative_is_seen() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .. import data, functional, nn
+from ..backend.precision import PRECISIONS
 from . import recipes
 
 
@@ -41,6 +42,16 @@ def optimizers() -> Sequence[str]:
 def schedules() -> Sequence[str]:
     """How the learning rate changes over the training."""
     return list(recipes.SCHEDULES)
+
+
+def autocasts() -> Sequence[str]:
+    """In what precision networks compute."""
+    return list(recipes.AUTOCASTS)
+
+
+def float32_matmul_precisions() -> Sequence[str]:
+    """How precisely GPUs multiply float32 matrices."""
+    return PRECISIONS
 
 
 def activations() -> Sequence[str]:

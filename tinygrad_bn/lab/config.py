@@ -35,6 +35,8 @@ class Option:
     above: float = -math.inf
     below: float = math.inf
     flags: tuple[str, ...] = ()
+    added_later: bool = False
+    """At its default it is no part of the fingerprint, and a saved config may be without it: older runs stay valid."""
 
 
 def _option(default: Any, help: str, **keywords: Any) -> Any:
@@ -77,6 +79,18 @@ class TrainingConfig:
         6, "record what happens at every node of the graph at N moments of the training; 0: never", at_least=0
     )
     device: str = _option("cpu", "device to train on: cpu, cuda or cuda:N")
+    autocast: str = _option(
+        "none",
+        "16 bits in which convolutions and products are computed, float16 with loss scaling; none: float32",
+        choices=choices.autocasts,
+        added_later=True,
+    )
+    float32_matmul_precision: str = _option(
+        "highest",
+        "how precisely a GPU multiplies float32 matrices; high and medium use TF32",
+        choices=choices.float32_matmul_precisions,
+        added_later=True,
+    )
 
     def __post_init__(self) -> None:
         for name, expected in field_types(type(self)).items():
@@ -87,7 +101,13 @@ class TrainingConfig:
     @property
     def fingerprint(self) -> str:
         """12 hexadecimal digits that name this config: the same fields give the same digits everywhere."""
-        content = {"format": FORMAT, "kind": type(self).__name__, **self.to_dict()}
+        unsaid = {
+            field.name
+            for field in dataclasses.fields(self)
+            if field.metadata["option"].added_later and getattr(self, field.name) == field.default
+        }
+        fields = {name: value for name, value in self.to_dict().items() if name not in unsaid}
+        content = {"format": FORMAT, "kind": type(self).__name__, **fields}
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
@@ -99,6 +119,8 @@ class TrainingConfig:
     def from_dict(cls, content: object, where: str = "from_dict") -> Self:
         """Rebuild a config from `to_dict`'s values. Unknown, missing and mistyped fields are errors.
 
+        Those that were added later may be missing.
+
         Raises:
             DataError: not an object, or a field is missing.
             ArgumentError: a field is unknown, of another type, or out of range.
@@ -109,7 +131,7 @@ class TrainingConfig:
         for name in content:
             if name not in types:
                 raise unknown_choice(where, "field", name, types)
-        missing = [name for name in types if name not in content]
+        missing = [name for name in types if name not in content and not option_of(cls, name).added_later]
         if missing:
             raise DataError(explain(where, f"every field of {cls.__name__}", f"none called {', '.join(missing)}"))
         return cls(**content)
@@ -228,6 +250,9 @@ class CompareConfig(TrainingConfig):
         if "momentum" in grid and "sgd" not in optimizers:
             expected = "sgd, which has momentum, for a grid of momentums"
             raise ArgumentError(explain("config", expected, ", ".join(optimizers)))
+        if "float32_matmul_precision" in grid and not self.device.startswith("cuda"):
+            expected = "a GPU (device cuda) for a grid of float32_matmul_precision"
+            raise ArgumentError(explain("config", expected, self.device))
 
     def conditions(self) -> list[Condition]:
         """Under what the orders are compared: every activation with every combination of varied settings."""

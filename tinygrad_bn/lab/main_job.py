@@ -14,6 +14,7 @@ from .config import CompareConfig, RunConfig
 from .executors import executor_for
 from .graphs import draw_graphs
 from .progress import Progress, Silent
+from .recipes import AUTOCASTS
 from .report import write_report
 from .runfolder import RunFolder, write_json
 from .training import build_model
@@ -109,6 +110,8 @@ def check_before_any_harm(config: CompareConfig) -> None:
     for condition in config.conditions():
         for order in config.orders:
             run = config.run(condition, order, config.seeds[0])
+            for candidate in config.candidates() or [{}]:
+                AUTOCASTS[candidate.get("autocast", run.autocast)]()  # bfloat16 is a package's
             # Fetches a set that is not there yet, once and not in every process; and shows that the network fits it.
             training_set = data.load(run.dataset, "train")
             held_out = max(run.validation_share, config.tuning_share if config.tune else 0.0)

@@ -1,11 +1,14 @@
-"""How a network is trained, by the words that a config uses: initialisation, augmentation, optimiser, schedule."""
+"""How a network is trained, by a config's words: initialisation, augmentation, optimiser, schedule, precision."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from .. import data, nn, optim
+from ..autograd import autocast
+from ..backend import get_float32_matmul_precision, set_float32_matmul_precision
 from ..tensor import Tensor
 
 if TYPE_CHECKING:
@@ -91,6 +94,30 @@ OPTIMIZERS: dict[str, Callable[[Sequence[dict[str, Any]], TrainingConfig], optim
 SCHEDULES: dict[str, Callable[[optim.Optimizer, int], optim.LRScheduler]] = {
     schedule.__name__: schedule for schedule in (constant, cosine, two_drops, one_cycle)
 }
+
+
+#: Word -> in what precision the network computes.
+AUTOCASTS: dict[str, Callable[[], autocast]] = {
+    "none": lambda: autocast(enabled=False),
+    "float16": lambda: autocast("float16"),
+    "bfloat16": lambda: autocast("bfloat16"),
+}
+
+
+def loss_scaler(config: TrainingConfig) -> optim.GradScaler:
+    """What scales the loss: only float16 has too small a range for gradients."""
+    return optim.GradScaler(enabled=config.autocast == "float16")
+
+
+@contextmanager
+def matmul_precision(precision: str) -> Iterator[None]:
+    """Inside, GPUs multiply float32 matrices that precisely; afterwards as before."""
+    before = get_float32_matmul_precision()
+    set_float32_matmul_precision(precision)
+    try:
+        yield
+    finally:
+        set_float32_matmul_precision(before)
 
 
 def parameter_groups(model: nn.Module, config: TrainingConfig) -> list[dict[str, Any]]:

@@ -14,12 +14,12 @@ import numpy as np
 
 from .. import data, nn
 from .. import functional as F
-from ..autograd import no_grad
+from ..autograd import autocast, no_grad
 from ..backend import default_generator, get_device, manual_seed
 from ..captured import capture
 from ..creation import zeros
 from ..errors import ShapeError, StateError, TinygradBNError, explain
-from ..optim import LRScheduler, Optimizer
+from ..optim import GradScaler, LRScheduler, Optimizer
 from ..tensor import Tensor
 from .config import RunConfig
 from .environment import environment, package_version
@@ -28,7 +28,16 @@ from .probes import GraphProbe, ModelProbe, StepProbe, landscape, mechanism, top
 from .probes.graph import IMAGES as GRAPH_IMAGES
 from .probes.graph import moments
 from .probes.precise import precise_statistics, running_distances, with_statistics
-from .recipes import AUGMENTATIONS, INITIALIZATIONS, OPTIMIZERS, SCHEDULES, parameter_groups
+from .recipes import (
+    AUGMENTATIONS,
+    AUTOCASTS,
+    INITIALIZATIONS,
+    OPTIMIZERS,
+    SCHEDULES,
+    loss_scaler,
+    matmul_precision,
+    parameter_groups,
+)
 from .runfolder import RunFolder
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -89,6 +98,9 @@ def train(config: RunConfig, on_epoch: Callable[[Metrics], None] | None = None) 
 class Training:
     """A run under way: epoch by epoch, with a state between two epochs from which another process can go on.
 
+    With `config.autocast` the network computes in 16 bits where it is trained and evaluated. The loss landscape and the
+    recorded graph are computed in float32, as the weights are: rounding would hide differences as small as theirs.
+
     Args:
         config: what to train. The default generator is seeded with its seed.
 
@@ -121,6 +133,8 @@ class Training:
         self._optimizer = OPTIMIZERS[config.optimizer](parameter_groups(self.model, config), config)
         steps = config.epochs * len(self._loader)
         self._schedule = SCHEDULES[config.schedule](self._optimizer, steps)
+        self._scaler = loss_scaler(config)
+        self._autocast = AUTOCASTS[config.autocast]()
         self._take_step = capture(take_step)
         self._probe = ModelProbe(self.model, config.activation)
         self._has_been_probed = False
@@ -141,6 +155,10 @@ class Training:
 
     def run_epoch(self) -> None:
         """Train for one epoch, evaluate, and append to `metrics`."""
+        with matmul_precision(self.config.float32_matmul_precision):
+            self._run_epoch()
+
+    def _run_epoch(self) -> None:
         started = time.perf_counter()
         if not self.metrics:
             self._look_at_graph("start")
@@ -162,6 +180,10 @@ class Training:
 
     def finish(self) -> Trained:
         """What has come out, after the last epoch."""
+        with matmul_precision(self.config.float32_matmul_precision):
+            return self._finish()
+
+    def _finish(self) -> Trained:
         if not self._has_been_probed:  # by another process, whose probes are gone with it
             self._evaluate(probed=True)
         arrays = self._probe.arrays()
@@ -190,10 +212,11 @@ class Training:
             # The batches of the epoch that would come next.
             self._loader.set_epoch(len(self.metrics))
             batches = max(1, PRECISE_IMAGES // self.config.batch_size)
-            statistics = precise_statistics(self.model, itertools.islice(self._loader, batches))
+            with self._autocast:
+                statistics = precise_statistics(self.model, itertools.islice(self._loader, batches))
         if not statistics:
             return {"test_accuracy_precise": None, "test_loss_precise": None, "running_distances": None}
-        with with_statistics(self.model, statistics):
+        with with_statistics(self.model, statistics), self._autocast:
             loss, accuracy = evaluate(self.model, self._evaluation_loader)
         distances = running_distances(self.model, statistics)
         return {
@@ -212,6 +235,7 @@ class Training:
             "model": self.model.state_dict(),
             "optimizer": {**optimizer, "state": list(optimizer["state"].items())},  # numbers are no keys in JSON
             "schedule": self._schedule.state_dict(),
+            "scaler": self._scaler.state_dict(),
             "loader": self._loader.state_dict(),
             "generator": default_generator.get_state(),
             "steps": self._step_probe.arrays() if self._step_probe is not None else None,
@@ -234,6 +258,7 @@ class Training:
             optimizer = state["optimizer"]
             self._optimizer.load_state_dict({**optimizer, "state": dict(optimizer["state"])})
             self._schedule.load_state_dict(state["schedule"])
+            self._scaler.load_state_dict(state.get("scaler", {}))
             self._loader.load_state_dict(state["loader"])
             if self._step_probe is not None:
                 self._step_probe.restore(state["steps"])
@@ -257,11 +282,11 @@ class Training:
         for number, (images, labels) in enumerate(self._loader, start=first):
             if number in self._landscape_steps:
                 self._landscape.append(self._look_around(number, images, labels))
+            tools = self.model, self._optimizer, self._schedule, self._scaler, self._autocast
             if self._step_probe is not None and self._step_probe.looks_at(number):
-                looking = self._step_probe.step(number)
-                loss = take_step(self.model, self._optimizer, self._schedule, images, labels, looking)
+                loss = take_step(*tools, images, labels, self._step_probe.step(number))
             else:
-                loss = self._take_step(self.model, self._optimizer, self._schedule, images, labels)
+                loss = self._take_step(*tools, images, labels)
             # The sum stays on the device: reading it at every step would make a GPU wait.
             total = total + loss.detach()
         return float(total.item()) / len(self._loader)
@@ -289,7 +314,7 @@ class Training:
 
     def _evaluate(self, probed: bool) -> tuple[float, float]:
         self._has_been_probed = probed
-        with self._probe.watching() if probed else contextlib.nullcontext():
+        with self._probe.watching() if probed else contextlib.nullcontext(), self._autocast:
             return evaluate(self.model, self._evaluation_loader)
 
 
@@ -297,16 +322,21 @@ def take_step(
     model: nn.Module,
     optimizer: Optimizer,
     schedule: LRScheduler,
+    scaler: GradScaler,
+    precision: autocast,
     images: Tensor,
     labels: Tensor,
     looking: contextlib.AbstractContextManager[None] | None = None,
 ) -> Tensor:
     """Take a training step, the optimiser's part of it inside a context, and return the loss."""
     optimizer.zero_grad()
-    loss = F.cross_entropy(model(images), labels)
-    loss.backward()
+    with precision:
+        loss = F.cross_entropy(model(images), labels)
+    scaler.scale(loss).backward()
+    scaler.unscale_(optimizer)
     with looking or contextlib.nullcontext():
-        optimizer.step()
+        scaler.step(optimizer)
+    scaler.update()
     schedule.step()
     return loss
 
