@@ -310,3 +310,20 @@ def test_launches(kernels: Own, monkeypatch: pytest.MonkeyPatch) -> None:
         kernels.norm_act_grad(grad, x, mean, variance, weight, bias, *settings_of(order, "tanh"))
         assert launched == ["statistics", "output", "gradient_sums", "input_gradient"]
         launched.clear()
+
+
+def test_a_replayed_launch_moves_the_averages_again(kernels: Own, emulated_gpu: Any) -> None:
+    x, exact, ours = drawn((300, 8), "float32")[0], averages(REFERENCE, "float64"), averages(kernels, "float32")
+    given, stream = kernels.device.from_host(x), emulated_gpu.cuda.Stream(non_blocking=True)
+    with stream:
+        stream.begin_capture()
+        kernels.batch_norm_statistics(given, ours)
+        graph = stream.end_capture()
+        assert ours.batches.item() == 41
+        for _ in range(3):
+            REFERENCE.batch_norm_statistics(x.astype("float64"), exact)
+            graph.launch(stream)
+    stream.synchronize()
+    assert ours.batches.item() == exact.batches.item() == 44
+    np.testing.assert_allclose(ours.mean.get(), exact.mean, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(ours.variance.get(), exact.variance, rtol=1e-5)
