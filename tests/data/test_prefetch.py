@@ -57,10 +57,13 @@ def late_copies(emulated_gpu: ModuleType, monkeypatch: pytest.MonkeyPatch) -> li
         event.number = len(event.owes)
         asked.append(("record", "default" if stream is None or stream.ptr == 0 else "own"))
 
+    settling = threading.Lock()  # the thread may wait for the same event as who takes the batches
+
     def settle(event: Any) -> None:
-        for number in range(event.number):
-            event.owes[number]()
-            event.owes[number] = lambda: None
+        with settling:
+            for number in range(event.number):
+                event.owes[number]()
+                event.owes[number] = lambda: None
 
     def synchronize(event: Any) -> None:
         asked.append(("wait", "host"))
@@ -195,6 +198,22 @@ def test_the_second_gpu() -> None:
             assert images.data.device.id == labels.data.device.id == 1
             np.testing.assert_array_equal(images.numpy(), expected.numpy())
             tg.ones(1, device="cuda:0")
+
+
+def test_batches_while_the_device_is_busy(device: str) -> None:
+    """Many batches, of which nothing is read before the end: on a GPU copies and computation race, unseen."""
+    here, there = _loader("cpu"), _loader(device)
+    columns, mixing = tg.ones(108, 300, device=device), tg.full((300, 300), 1.0 / 300, device=device)
+    found, expected = [], []
+    for _ in range(20):
+        for images, labels in there:
+            sums = images.flatten(1) @ columns
+            for _ in range(5):
+                sums = sums @ mixing
+            found.append(sums.mean(axis=1).sum() + 1000.0 * labels.sum())
+        expected += [images.sum() + 1000.0 * labels.sum() for images, labels in here]
+    assert len(found) == len(expected) == 140
+    np.testing.assert_allclose([s.item() for s in found], [s.item() for s in expected], rtol=1e-5)
 
 
 def test_the_cpu_needs_no_thread() -> None:
