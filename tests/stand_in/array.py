@@ -14,7 +14,7 @@ import numpy as np
 
 from tinygrad_bn.backend import Device
 
-from .names import CONSTANTS, FUNCTIONS
+from .names import CONSTANTS, FUNCTIONS, METHODS, UFUNC_PARAMETERS, UFUNCS
 
 
 class StandInArray:
@@ -95,8 +95,15 @@ def wrapped(cls: type[StandInArray], value: Any) -> Any:
     return value
 
 
-def _method(name: str) -> Any:
+def _check_keywords(name: str, known: str, given: Iterable[str]) -> None:
+    unknown = set(given) - set(known.split()) - ({"optimize"} if name == "einsum" else set())
+    if unknown:
+        raise TypeError(f"CuPy's {name} does not take {', '.join(sorted(unknown))}; it takes {known}")
+
+
+def _method(name: str, parameters: str) -> Any:
     def method(self: StandInArray, *args: Any, **kwargs: Any) -> Any:
+        _check_keywords(name, parameters, kwargs)
         return self._compute(getattr(np.ndarray, name), (self, *args), kwargs)
 
     method.__name__ = name
@@ -122,16 +129,8 @@ def _in_place(function: Any) -> Any:
     return method
 
 
-def _give_methods(names: Iterable[str]) -> None:
-    for name in names:
-        setattr(StandInArray, name, _method(name))
-
-
-_give_methods(
-    ["all", "any", "argmax", "argmin", "argsort", "astype", "copy", "cumsum", "flatten", "max", "mean", "min"]
-)
-_give_methods(["clip", "dot", "nonzero", "prod", "ravel", "repeat", "reshape", "round", "squeeze", "std", "sum"])
-_give_methods(["swapaxes", "take", "transpose", "var", "view"])
+for _name, _parameters in METHODS.items():
+    setattr(StandInArray, _name, _method(_name, _parameters))
 StandInArray.fill = lambda self, value: self._change(np.ndarray.fill, self, (value,))  # type: ignore[attr-defined]
 for _name in ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor"]:
     _function = getattr(operator, _name + ("_" if _name in ("and", "or") else ""))
@@ -145,13 +144,20 @@ for _name in ["neg", "pos", "invert", "abs"]:
 
 
 class Function:
-    """A function of NumPy's, on arrays of the stand-in module."""
+    """A function of NumPy's, on arrays of the stand-in module.
 
-    def __init__(self, cls: type[StandInArray], function: Any) -> None:
+    Args:
+        parameters: the names of what it takes in CuPy; None where nobody asks.
+    """
+
+    def __init__(self, cls: type[StandInArray], function: Any, parameters: str | None = None) -> None:
         self._cls = cls
         self._function = function
+        self._parameters = parameters
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._parameters is not None:
+            _check_keywords(self._function.__name__, self._parameters, kwargs)
         return self._cls._compute(self._function, args, kwargs)
 
     @property
@@ -165,8 +171,10 @@ def function_named(cls: type[StandInArray], name: str) -> Any:
     """Return a function or constant of the module whose arrays are of a class."""
     if name in CONSTANTS:
         return getattr(np, name)
+    if name in UFUNCS:
+        return Function(cls, getattr(np, name), UFUNC_PARAMETERS)
     if name in FUNCTIONS:
-        return Function(cls, getattr(np, name))
+        return Function(cls, getattr(np, name), FUNCTIONS[name])
     raise AttributeError(f"CuPy might not have {name!r}; if it has, add it to the stand-in's list")
 
 
