@@ -1,4 +1,4 @@
-"""Sharing a GPU's memory: the consumer's stream is told, the producer sees to it, and nothing passes through the host."""
+"""Sharing a GPU's memory: the producer is told the consumer's stream, and nothing passes through the host."""
 
 from __future__ import annotations
 
