@@ -379,6 +379,37 @@ def test_a_trace_sees_every_cast() -> None:
     assert names.count("astype") == 5  # the images, two weights and two biases
 
 
+@pytest.mark.parametrize("inside", [True, False])
+def test_captured_steps_cast_the_weights_of_their_time(inside: bool, emulated_gpu: Any) -> None:
+    """Also where the region is around the calls, and a cast from before the recording lies ready."""
+
+    def train(captured: bool) -> tuple[list[np.ndarray], int]:
+        w, x = tg.tensor(weight(3, 3), device="cuda", requires_grad=True), tg.ones(2, 3, device="cuda")
+        optimizer = optim.SGD([w], lr=0.1)
+
+        def step(x: tg.Tensor) -> tg.Tensor:
+            optimizer.zero_grad()
+            with tg.autocast("bfloat16") if inside else contextlib.nullcontext():
+                y = F.linear(F.linear(x, w), w)
+            y.sum().backward()
+            optimizer.step()
+            return y
+
+        run: Any = tg.capture(step) if captured else step
+        found = []
+        with contextlib.nullcontext() if inside else tg.autocast("bfloat16"):
+            F.linear(x, w)
+            found += [run(x) for _ in range(7)]
+        found += [run(x) for _ in range(5)]
+        return [y.numpy().astype("float32") for y in (*found, w)], len(run.graphs) if captured else 0
+
+    (expected, _), (found, graphs) = train(captured=False), train(captured=True)
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert graphs == (1 if inside else 2)  # without the region it is another step
+    assert len({a.tobytes() for a in found}) == len(found)
+
+
 def test_a_module_trained_under_autocast_learns() -> None:
     """As well as in float32: the loss falls below a tenth."""
     rng = np.random.default_rng(0)
