@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import tinygrad_bn as tg
-from tinygrad_bn import data, interop
+from tinygrad_bn import data, interop, optim
 from tinygrad_bn.backend import threads
 from tinygrad_bn.errors import ShapeError
-from tinygrad_bn.lab import RunConfig, train
+from tinygrad_bn.lab import RunConfig, train, training
+from tinygrad_bn.lab.config import Condition
 from tinygrad_bn.lab.executors import Processes, attempt
 from tinygrad_bn.lab.runfolder import RunFolder
 from tinygrad_bn.lab.training import build_model
+from tinygrad_bn.lab.training_sections import steps_chart
 
 TINY = RunConfig(dataset="synthetic", width=2, epochs=2, batch_size=50, order="swap", activation="tanh")
 
@@ -98,6 +101,20 @@ def test_training_in_mixed_precision_reaches_the_accuracy_of_float32(autocast: s
     assert mixed.landscape == plain.landscape  # in float32, before the first step
     for name, array in mixed.probes.items():
         assert array.shape == plain.probes[name].shape
+
+
+def test_steps_that_float16_leaves_out_are_seen_and_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "loss_scaler", lambda config: optim.GradScaler(init_scale=2.0**27))
+    steps = train(dataclasses.replace(TINY, autocast="float16", step_probes=1, epochs=1)).steps
+    left_out = (steps["weight/update_ratio"] == 0.0).all(axis=1)
+    assert left_out[0]
+    assert not left_out[-1]
+    overflowed = np.isnan(steps["weight/gradient_norm"]).any(axis=1)  # or another parameter's gradient has
+    assert overflowed[0]
+    assert left_out[overflowed].all()
+    records = [SimpleNamespace(folder=SimpleNamespace(steps=lambda: steps))]
+    comparison: Any = SimpleNamespace(orders=("swap",), of=lambda condition, order: records)
+    assert steps_chart(comparison, Condition("tanh")).files(("svg",))
 
 
 def test_the_precision_of_products_is_put_back() -> None:

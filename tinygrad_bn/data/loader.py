@@ -10,6 +10,7 @@ import numpy as np
 from ..backend import Device, get_device
 from ..checks import as_bool, as_index
 from ..creation import from_numpy
+from ..dtypes import is_number
 from ..errors import ArgumentError, DTypeError, ShapeError, StateError, explain
 from ..tensor import Tensor
 from .dataset import Dataset
@@ -137,7 +138,7 @@ class DataLoader:
         if not isinstance(result, np.ndarray) or len(result) != len(images):
             got = f"shape {result.shape}" if isinstance(result, np.ndarray) else type(result).__name__
             raise ShapeError(explain("DataLoader", f"the transform to return an array of {len(images)} images", got))
-        if result.dtype.kind not in "fiub":
+        if not is_number(result.dtype):
             raise DTypeError(explain("DataLoader", "the transform to return an array of numbers", f"{result.dtype}"))
         return np.array(result, dtype="float32", order="C")  # a copy: the transform may keep what it returned
 

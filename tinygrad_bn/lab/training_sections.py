@@ -75,7 +75,9 @@ def steps_chart(comparison: Comparison, condition: Condition) -> Chart:
             for shade, layer in zip(shades, values.T[seen], strict=True):
                 panel.plot(steps, layer, color=colour(index), alpha=float(shade), linewidth=0.7)
             if seen.any():
-                panel.plot(steps, np.nanmedian(values[:, seen], axis=1), color=colour(index), linewidth=2.0)
+                known = ~np.isnan(values[:, seen]).all(axis=1)  # a gradient that has overflowed has no length
+                medians = np.nanmedian(values[known][:, seen], axis=1)
+                panel.plot(np.asarray(steps)[known], medians, color=colour(index), linewidth=2.0)
                 panel.set_yscale(scale)
             else:
                 panel.text(0.5, 0.5, "none", transform=panel.transAxes, ha="center", color=FAINT)
