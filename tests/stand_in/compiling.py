@@ -173,6 +173,7 @@ def _fibers() -> Any:
         ctypes.c_void_p,
         ctypes.c_uint64,
         ctypes.c_void_p,
+        ctypes.c_int,
         ctypes.c_char_p,
         ctypes.c_size_t,
     ]
@@ -187,11 +188,12 @@ class Kernel:
         most_threads: how many threads a block may have.
     """
 
-    def __init__(self, library: Any, entry: _Kernel) -> None:
+    def __init__(self, library: Any, entry: _Kernel, flush: bool) -> None:
         self.name = entry.name.decode()
         self.parameters = [entry.parameters[i] for i in range(entry.count)]
         self.most_threads = entry.most_threads
         self._library = library
+        self._flush = flush
         self._run = entry.run
 
     def launch(self, grid: tuple[int, int, int], block: tuple[int, int, int], values: list[Any]) -> None:
@@ -208,6 +210,7 @@ class Kernel:
                 (ctypes.c_uint * 3)(*block),
                 _launches,
                 self._library.cuda_on_cpu_shared(),
+                self._flush,
                 message,
                 len(message),
             )
@@ -234,6 +237,8 @@ def compiled(code: str, options: tuple[str, ...]) -> dict[str, Kernel]:
     entries = library.cuda_on_cpu_kernels()
     i = 0
     while entries[i].name:
-        found[entries[i].name.decode()] = Kernel(library, entries[i])
+        found[entries[i].name.decode()] = Kernel(
+            library, entries[i], not any(option.endswith("=double") for option in options)
+        )
         i += 1
     return found

@@ -376,9 +376,10 @@ extern "C" void __ubsan_handle_out_of_bounds_abort(Place* place, void* index) {
 
 // -- what Python calls -------------------------------------------------------------------------------------
 
-// Returns 0, or 1 with the reason in `text`. One launch at a time.
+// Returns 0, or 1 with the reason in `text`. One launch at a time. `flush`: numbers too small for a full mantissa are
+// zeros, as CuPy has it for floats (-ftz=true), and a CPU for floats and doubles alike.
 extern "C" int cuda_on_cpu_launch(void (*run)(void**), void** values, const unsigned* grid, const unsigned* block,
-                                  uint64_t seed, const char* shared, char* text, size_t text_size) {
+                                  uint64_t seed, const char* shared, int flush, char* text, size_t text_size) {
   if (!stacks) {
     void* memory = mmap(nullptr, STACK * MOST_THREADS, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -411,7 +412,7 @@ extern "C" int cuda_on_cpu_launch(void (*run)(void**), void** values, const unsi
   launching = true;
 #if defined(__x86_64__)
   const unsigned control = _mm_getcsr();
-  _mm_setcsr(control | 0x8040);  // numbers too small for a full mantissa are zeros: CuPy compiles with -ftz=true
+  if (flush) _mm_setcsr(control | 0x8040);
 #endif
   if (sigsetjmp(outside, 1) == 0) all_blocks(grid, shared);
 #if defined(__x86_64__)
