@@ -29,7 +29,8 @@ def plain_index(index: Any, device: Device) -> tuple[Any, bool]:
 
 def names_by_bools(index: Any) -> bool:
     """Return whether a plain index holds an array of bools, so that what it names is as long as they are often True."""
-    return any(getattr(part, "dtype", None) == bool for part in (index if isinstance(index, tuple) else (index,)))
+    parts = index if isinstance(index, tuple) else (index,)
+    return any(hasattr(part, "dtype") and part.dtype.kind == "b" for part in parts)
 
 
 def _plain_part(part: Any, device: Device) -> Any:

@@ -14,7 +14,6 @@ from memory import shares_memory
 import tinygrad_bn as tg
 from tinygrad_bn.errors import DTypeError, GraphError, ShapeError
 
-
 WITH_TORCH_THERE = pytest.mark.skipif(
     tg.get_default_device().name != "cpu" and not torch.cuda.is_available(), reason="this PyTorch knows no GPU"
 )
