@@ -116,8 +116,8 @@ def test_what_happens_to_gradients(gpu: ModuleType, option: str) -> None:
     assert all((gradient is None) == (option == "forgetting") for gradient in found["gradients"].values())
 
 
-def test_with_the_kernels_of_a_gpu(emulated_gpu: ModuleType) -> None:
-    """Their own CUDA C++, compiled for the CPU; the others here are computed by the reference."""
+def test_with_the_kernels_of_a_gpu(gpu_with_its_kernels: ModuleType) -> None:
+    """Its own CUDA C++, if need be compiled for the CPU; the other tests here then compute by the reference."""
     assert "CudaKernels" in str(kernels_of(get_device("cuda")))
     assert train("cuda", True, "adamw", "cycle", clipped=True) == train("cuda", False, "adamw", "cycle", clipped=True)
 

@@ -74,10 +74,6 @@ def test_the_line_is_that_of_the_step_not_of_its_caller(where: str) -> None:
 
 REMEDIES: dict[str, tuple[Callable[[tg.Tensor], Any], str]] = {
     "one_hot": (lambda x: F.one_hot(x.astype("int64")), "pass num_classes"),
-    "momentum": (
-        lambda x: nn.BatchNorm1d(3, momentum=None).to(str(x.device))(tg.stack([x, x])),
-        "give the layer a momentum",
-    ),
     "generator": (lambda x: x * float(Generator(0).uniform(())), "draw before the call and give the step a tensor"),
     "initialiser": (lambda x: nn.init.normal_(tg.zeros(3, device=str(x.device))), "draw before the call"),
     "mask": (lambda x: x[x > 0], "use tg.where"),
@@ -89,6 +85,12 @@ def test_remedies(where: str, name: str) -> None:
     function, remedy = REMEDIES[name]
     with pytest.raises(CaptureError, match=f"test_rules.py.*{remedy}"):
         tg.capture(function)(numbers(where))
+
+
+def test_the_remedy_for_averages_over_all_batches(where: str) -> None:
+    layer = nn.BatchNorm1d(3, momentum=None).to(where)
+    with pytest.raises(CaptureError, match=r"test_rules\.py.*give the layer a momentum"):
+        tg.capture(lambda x: layer(tg.stack([x, x])))(numbers(where))
 
 
 def test_other_devices_are_not_reached_from_inside(where: str, gpu: ModuleType) -> None:
