@@ -100,6 +100,9 @@ class AsType(_Rearrangement):
     def backward(self, grad: Any, inputs: Sequence[Any], output: Any) -> Sequence[Any]:
         return (grad.astype(self.input_dtype),)
 
+    def backward_arrays(self, kernels: Any, grad: Any, inputs: Sequence[Any], output: Any) -> Sequence[Any]:
+        return (kernels.astype(grad, self.input_dtype),)
+
 
 class Copy(_Rearrangement):
     """The same values in new memory."""
