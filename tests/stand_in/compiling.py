@@ -19,7 +19,7 @@ from typing import Any
 
 FOLDER = Path(__file__).resolve().parent
 HEADER = FOLDER / "cuda_on_cpu.h"
-FIBERS = FOLDER / "fibers.cpp"
+FIBERS = (FOLDER / "switching.h", FOLDER / "fibers.cpp")
 CHECKED = ["-fsanitize=alignment,bounds", "-fno-sanitize-recover=all"]
 COMMON = ["-O1", "-fPIC", "-shared", "-w", "-fno-strict-aliasing", "-fno-math-errno"]
 BEFORE, BEHIND = (rf"(?:__launch_bounds__\s*\((?P<{group}>.*?)\)\s*)?" for group in ("before", "behind"))
@@ -165,7 +165,9 @@ _launches = 0
 
 @functools.cache
 def _fibers() -> Any:
-    library = ctypes.CDLL(str(_built(FIBERS.read_text(encoding="utf-8"), [])), mode=ctypes.RTLD_GLOBAL)
+    library = ctypes.CDLL(
+        str(_built("".join(part.read_text(encoding="utf-8") for part in FIBERS), [])), mode=ctypes.RTLD_GLOBAL
+    )
     library.cuda_on_cpu_launch.argtypes = [
         ctypes.c_void_p,
         ctypes.c_void_p,

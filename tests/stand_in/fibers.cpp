@@ -15,8 +15,6 @@
 #include <sys/mman.h>
 #if defined(__x86_64__)
 #include <xmmintrin.h>
-#else
-#include <ucontext.h>
 #endif
 
 struct uint3 { unsigned x, y, z; };
@@ -35,10 +33,7 @@ constexpr unsigned char POISON = 0xff;
 enum State : char { READY, AT_BARRIER, AT_WARP, ENDED };
 
 struct Fiber {
-  void* stack_pointer;
-#if !defined(__x86_64__)
-  ucontext_t context;
-#endif
+  Context context;
   State state;
   const char* file;
   int line;
@@ -84,61 +79,15 @@ void say(const char* format, ...) {
 
 // -- switching ---------------------------------------------------------------------------------------------
 
-void fiber_main() {
+Context scheduler;
+
+void leave() { switch_to(running->context, scheduler); }
+
+void begin() {
   kernel(arguments);
   running->state = ENDED;
+  leave();
 }
-
-#if defined(__x86_64__)
-void* scheduler;
-
-extern "C" void cuda_on_cpu_switch(void** save, void* load);
-asm(R"(
-.text
-.globl cuda_on_cpu_switch
-.hidden cuda_on_cpu_switch
-.type cuda_on_cpu_switch, @function
-cuda_on_cpu_switch:
-  pushq %rbp
-  pushq %rbx
-  pushq %r12
-  pushq %r13
-  pushq %r14
-  pushq %r15
-  movq %rsp, (%rdi)
-  movq %rsi, %rsp
-  popq %r15
-  popq %r14
-  popq %r13
-  popq %r12
-  popq %rbx
-  popq %rbp
-  ret
-)");
-
-void leave() { cuda_on_cpu_switch(&running->stack_pointer, scheduler); }
-void enter(Fiber& fiber) { cuda_on_cpu_switch(&scheduler, fiber.stack_pointer); }
-void begin() { fiber_main(); leave(); }
-void prepare(int i) {
-  void** top = reinterpret_cast<void**>(stacks + (i + 1) * STACK) - 2;
-  *--top = nullptr;  // where `begin` would return to; keeps the alignment that a call would leave
-  *--top = reinterpret_cast<void*>(begin);
-  fibers[i].stack_pointer = top - 6;
-}
-#else
-ucontext_t scheduler;
-
-void leave() { swapcontext(&running->context, &scheduler); }
-void enter(Fiber& fiber) { swapcontext(&scheduler, &fiber.context); }
-void begin() { fiber_main(); leave(); }
-void prepare(int i) {
-  getcontext(&fibers[i].context);
-  fibers[i].context.uc_stack.ss_sp = stacks + i * STACK;
-  fibers[i].context.uc_stack.ss_size = STACK;
-  fibers[i].context.uc_link = nullptr;
-  makecontext(&fibers[i].context, begin, 0);
-}
-#endif
 
 void set_thread(int i) {
   threadIdx = {i % blockDim.x, i / blockDim.x % blockDim.y, i / (blockDim.x * blockDim.y)};
@@ -228,7 +177,7 @@ bool release_block() {
 void run_block() {
   for (int i = 0; i < threads; ++i) {
     fibers[i].state = READY;
-    prepare(i);
+    prepare(fibers[i].context, stacks + i * STACK, STACK, begin);
   }
   for (int live = threads; live > 0;) {
     bool warps = false;
@@ -242,7 +191,7 @@ void run_block() {
       if (fiber.state != READY) continue;
       running = &fiber;
       set_thread(order[k]);
-      enter(fiber);
+      switch_to(scheduler, fiber.context);
       if (failed) return;
       live -= fiber.state == ENDED;
       warps |= fiber.state == AT_WARP;
