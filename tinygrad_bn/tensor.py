@@ -331,6 +331,10 @@ class Tensor(Value):
         wanted = as_dtype("astype", dtype)
         return self if wanted == self.dtype else self._apply(ops.AsType(wanted))
 
+    def astype_again(self, values: Any) -> Tensor:
+        """Return the tensor in the dtype of an array that holds its values in it already."""
+        return self._apply(ops.AsType(values.dtype, values))
+
     def copy(self) -> Tensor:
         """Return the same values in new memory; the gradient flows through."""
         return self._apply(ops.Copy())

@@ -18,7 +18,7 @@ from ..backend.capturing import depends_on
 from ..checks import as_bool
 from ..dtypes import as_dtype, is_half
 from ..errors import DTypeError, explain
-from .modes import grad_mode, inside, trace_mode
+from .modes import inside
 from .value import Value
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -72,23 +72,20 @@ class autocast:  # noqa: N801 - used like a keyword, and PyTorch's name
 
 
 class _Cast(NamedTuple):
-    """A parameter, what it was when it was cast, and the result."""
+    """A parameter, what it was when it was cast, and the array of the result."""
 
     parameter: Value
     array: Any
     version: int
     under_way: Any
-    result: Any
+    values: Any
 
     def holds(self) -> bool:
-        """Return whether the result can stand for the parameter here."""
-        node = self.result._node
+        """Return whether the values are still those of the parameter."""
         return (
             self.array is self.parameter.data
             and self.version == self.parameter.version.count
             and self.under_way is recording()  # a captured step casts for itself, and again at each replay
-            and (self.result._requires_grad or not grad_mode.get())
-            and (node is None or not node.freed)
         )
 
 
@@ -108,21 +105,22 @@ class _Region:
         cast = self._half if precision == "half" else _float32
         return tuple(cast(value) if isinstance(value, Value) else value for value in inputs)
 
-    def _half(self, tensor: Any) -> Any:
+    def _half(self, tensor: Value) -> Any:
         dtype = tensor.data.dtype
         if dtype == self.dtype or not (is_half(dtype) or dtype == np.float32):
             return tensor
-        if tensor._node is not None or not tensor._requires_grad or trace_mode.get():
+        if tensor._node is not None or not tensor._requires_grad:
             return tensor.astype(self.dtype)
         found = self._casts.get(id(tensor))
-        if found is None or not found.holds():
-            result = tensor.astype(self.dtype)
-            found = _Cast(tensor, tensor.data, tensor.version.count, recording(), result)
-            self._casts[id(tensor)] = found
-        return found.result
+        if found is not None and found.holds():
+            # Of its own in the graph: each backward pass uses up the nodes that it has gone through.
+            return tensor.astype_again(found.values)
+        result = tensor.astype(self.dtype)
+        self._casts[id(tensor)] = _Cast(tensor, tensor.data, tensor.version.count, recording(), result.data)
+        return result
 
 
-def _float32(tensor: Any) -> Any:
+def _float32(tensor: Value) -> Any:
     return tensor.astype("float32") if is_half(tensor.data.dtype) else tensor
 
 

@@ -126,6 +126,14 @@ class Value:
         """Return a new tensor around an array of a device (this tensor's by default), without copying it."""
         raise TypeError("wrap is defined by Tensor")
 
+    def astype(self, dtype: Any) -> Any:
+        """Return the values in another dtype."""
+        raise TypeError("astype is defined by Tensor")
+
+    def astype_again(self, values: Any) -> Any:
+        """Return the values in another dtype, in which an array holds them already."""
+        raise TypeError("astype_again is defined by Tensor")
+
     def alias(self) -> Any:
         """Return the same values in the same memory, as a node of its own in the graph."""
         raise TypeError("alias is defined by Tensor")

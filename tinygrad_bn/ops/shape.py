@@ -84,18 +84,25 @@ class BroadcastTo(_Rearrangement):
 
 
 class AsType(_Rearrangement):
-    """The same values in another dtype."""
+    """The same values in another dtype.
+
+    Args:
+        dtype: the other one.
+        values: an array that holds them already, where there is one.
+    """
 
     name = "astype"
     gradients_are_new = True
 
-    def __init__(self, dtype: Any) -> None:
+    def __init__(self, dtype: Any, values: Any = None) -> None:
         self.dtype = dtype
+        self.values = values
         self.differentiable = is_floating(dtype)  # integers carry no gradient
 
     def forward(self, kernels: Any, x: Any) -> Any:
         self.input_dtype = x.dtype
-        return kernels.astype(x, self.dtype)
+        values, self.values = self.values, None
+        return kernels.astype(x, self.dtype) if values is None else values
 
     def backward(self, grad: Any, inputs: Sequence[Any], output: Any) -> Sequence[Any]:
         return (grad.astype(self.input_dtype),)
