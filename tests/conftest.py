@@ -44,6 +44,12 @@ def pytest_configure(config: pytest.Config) -> None:
     on_device.use(config)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    if on_device.is_real(item.config):
+        on_device.check(item.config)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     on_device.mark(config, items)
 

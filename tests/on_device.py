@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import traceback
+
 import pytest
 import stand_in
+from stand_in.gpu import use_real
 
-from tinygrad_bn.backend import set_default_device, unavailable_reason
+import tinygrad_bn as tg
+from tinygrad_bn.backend import get_device, set_default_device, unavailable_reason
 
 
 def add_option(parser: pytest.Parser) -> None:
@@ -18,9 +23,17 @@ def is_emulated(config: pytest.Config) -> bool:
     return config.getoption("--device") != "cpu" and bool(config.getoption("--emulated-gpu"))
 
 
+def is_real(config: pytest.Config) -> bool:
+    """Return whether the tests run on a real GPU."""
+    name = config.getoption("--device")
+    return name != "cpu" and not is_emulated(config) and unavailable_reason(name) is None
+
+
 def use(config: pytest.Config) -> None:
     """Make the device the default one before any test file is read: some make tensors while they are imported."""
     name = config.getoption("--device")
+    if is_real(config):
+        use_real(get_device(name).xp)
     if is_emulated(config):
         emulated = stand_in.emulated_gpu()
         emulated.__enter__()
@@ -37,8 +50,24 @@ def mark(config: pytest.Config, items: list[pytest.Item]) -> None:
     reason = unavailable_reason(name)
     for item in items:
         item.add_marker(pytest.mark.gpu)
-        about_the_cpu = item.get_closest_marker("cpu_only")
+        about_the_cpu, about_the_emulation = (item.get_closest_marker(word) for word in ("cpu_only", "emulated_only"))
         if reason is not None:
             item.add_marker(pytest.mark.skip(reason=reason))
         elif about_the_cpu is not None:
             item.add_marker(pytest.mark.skip(reason=f"about the CPU alone: {about_the_cpu.args[0]}"))
+        elif about_the_emulation is not None and is_real(config):
+            item.add_marker(pytest.mark.skip(reason=f"about the emulated GPU: {about_the_emulation.args[0]}"))
+
+
+def check(config: pytest.Config) -> None:
+    """Wait for a real GPU after a test, and end this process if the test has broken it: all that follows would fail.
+
+    pytest-xdist goes on with a new process.
+    """
+    try:
+        tg.cuda.synchronize(config.getoption("--device"))
+    except Exception:  # noqa: BLE001 - CuPy's own, whatever it is
+        traceback.print_exc()
+        if hasattr(config, "workerinput"):
+            os._exit(70)
+        pytest.exit("the GPU does not answer any more", returncode=70)

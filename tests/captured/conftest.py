@@ -10,19 +10,13 @@ import pytest
 import stand_in
 from capturable import CapturableKernels
 
-from tinygrad_bn.backend import get_device, unavailable_reason
-
-
-def is_real(config: pytest.Config) -> bool:
-    """Return whether tests are run on a real GPU."""
-    asked = config.getoption("--device") != "cpu" and not on_device.is_emulated(config)
-    return asked and unavailable_reason("cuda") is None
+from tinygrad_bn.backend import get_device
 
 
 @pytest.fixture
 def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The device "cuda", emulated with kernels that need not be compiled; the value is CuPy or its stand-in."""
-    if is_real(request.config):
+    if on_device.is_real(request.config):
         return get_device("cuda").xp
     cupy = request.getfixturevalue("emulated_gpu")
     device = get_device("cuda")
@@ -33,7 +27,7 @@ def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.fixture(scope="module")
 def gpu_with_its_kernels(request: pytest.FixtureRequest) -> Iterator[Any]:
     """The device "cuda" with the kernels that GPUs have; the value as of `gpu`."""
-    if is_real(request.config) or on_device.is_emulated(request.config):
+    if on_device.is_real(request.config) or on_device.is_emulated(request.config):
         yield get_device("cuda").xp
         return
     with stand_in.emulated_gpu() as cupy:

@@ -136,6 +136,15 @@ def _cupy() -> types.ModuleType:
     return cupy
 
 
+_real: types.ModuleType | None = None
+
+
+def use_real(cupy: types.ModuleType) -> None:
+    """Let tests that ask for an emulated GPU have the real one from now on, through the real CuPy."""
+    global _real
+    _real = cupy
+
+
 @contextmanager
 def emulated_gpu(count: int = 1) -> Iterator[types.ModuleType]:
     """Give this process emulated GPUs through a stand-in for CuPy, and take them away again.
@@ -143,6 +152,11 @@ def emulated_gpu(count: int = 1) -> Iterator[types.ModuleType]:
     Raises:
         RuntimeError: in the end, if a kernel has written beside an array.
     """
+    if _real is not None:
+        if count > _real.cuda.runtime.getDeviceCount():
+            pytest.skip(f"there are not {count} GPUs")
+        yield _real
+        return
     reason = unavailable_reason()
     if reason:
         pytest.skip(reason)

@@ -180,6 +180,7 @@ def test_kernels_of_one_pixel_are_products(kernels: CudaKernels, size: Any, chan
     assert len(libraries.load_cublas().log) == 4
 
 
+@pytest.mark.emulated_only("asks the stand-in for cuDNN what it was asked")
 @pytest.mark.parametrize(
     ("kernel", "channels", "groups", "geometry", "expected"),
     [
@@ -291,12 +292,14 @@ def test_results_are_channels_last(kernels: CudaKernels, layout: str, kernel: tu
         assert result.transpose(0, 2, 3, 1).flags.c_contiguous
 
 
+@pytest.mark.emulated_only("asks the stand-in for cuDNN what it was asked")
 def test_rows_that_no_position_reads_need_no_negative_padding(kernels: CudaKernels) -> None:
     cudnn.state.executed.clear()
     compare_with_the_reference(kernels, ((2, 2, 8, 8), (3, 2, 3, 3)), ((2, 2), ((0, -1), (0, -1)), (1, 1), 1))
     assert len(cudnn.state.executed) == 3
 
 
+@pytest.mark.emulated_only("asks the stand-in for cuDNN what it was asked")
 @pytest.mark.parametrize("operation", ["fprop", "dgrad", "wgrad"])
 def test_what_cudnn_refuses_goes_to_the_reference_and_is_asked_once(emulated_gpu: Any, operation: str) -> None:
     kernels = CudaKernels(get_device("cuda"))
@@ -321,6 +324,7 @@ def test_without_cudnn_the_reference_computes_and_the_reason_is_kept(
     assert kernels.missing == {"cuDNN": "no cudnn here"}
 
 
+@pytest.mark.emulated_only("asks the stand-in for cuDNN what it was asked")
 def test_without_cublas_kernels_of_one_pixel_go_to_cudnn(emulated_gpu: Any) -> None:
     libraries.load_cublas().works = False
     kernels = CudaKernels(get_device("cuda"))
@@ -331,6 +335,7 @@ def test_without_cublas_kernels_of_one_pixel_go_to_cudnn(emulated_gpu: Any) -> N
 # -- precision, streams and capture ------------------------------------------------------------------------------
 
 
+@pytest.mark.emulated_only("asks the stand-in for cuDNN what it was asked")
 @pytest.mark.parametrize(
     ("dtype", "precision", "engine"),
     [

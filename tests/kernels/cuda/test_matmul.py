@@ -145,6 +145,7 @@ def test_a_row_and_a_column_need_no_copy(kernels: CudaKernels) -> None:
         assert found is vector
 
 
+@pytest.mark.emulated_only("asks the stand-in for cuBLAS what it was asked")
 @pytest.mark.parametrize("precision", ["highest", "high", "medium"])
 def test_precision_is_read_at_each_call(kernels: CudaKernels, precision: str) -> None:
     rng = np.random.default_rng(0)
@@ -162,6 +163,7 @@ def test_precision_is_read_at_each_call(kernels: CudaKernels, precision: str) ->
     assert [compute for _, _, compute, *_ in log] == [FLOAT32 if precision == "highest" else TF32, 70, FLOAT32]
 
 
+@pytest.mark.emulated_only("asks the stand-in for cuBLAS what it was asked")
 def test_sums_of_16_bit_products_stay_in_float32(kernels: CudaKernels) -> None:
     a = draw(np.random.default_rng(0), (2, 4096), "float16", "plain")
     assert_product(kernels.matmul(a, a.T), a, a.T, 1e-3)
@@ -197,6 +199,7 @@ def test_shapes_that_do_not_fit_are_refused_as_by_cupy(kernels: CudaKernels) -> 
         kernels.matmul(xp.ones((2, 3)), xp.ones((2, 3)))
 
 
+@pytest.mark.emulated_only("asks the stand-in for cuBLAS what it was asked")
 def test_each_stream_has_a_workspace(emulated_gpu: Any) -> None:
     kernels, rng = CudaKernels(get_device("cuda")), np.random.default_rng(0)
     a, b = (draw(rng, (5, 5), "float32", "plain") for _ in range(2))
@@ -209,6 +212,7 @@ def test_each_stream_has_a_workspace(emulated_gpu: Any) -> None:
     assert len(workspaces) == 3
 
 
+@pytest.mark.emulated_only("asks the stand-in for cuBLAS what it was asked")
 def test_a_captured_product_is_computed_at_each_replay(emulated_gpu: Any) -> None:
     kernels, rng = CudaKernels(get_device("cuda")), np.random.default_rng(0)
     a, b = (draw(rng, (5, 5), "float32", "plain") for _ in range(2))
@@ -238,6 +242,7 @@ def test_without_cublas_cupy_multiplies_and_the_reason_is_kept(
     assert kernels.missing == {"cuBLAS": "no cublas here"}
 
 
+@pytest.mark.emulated_only("asks the stand-in for cuBLAS what it was asked")
 def test_a_handle_that_cannot_be_had_is_a_reason_too(emulated_gpu: Any) -> None:
     libraries.load_cublas().works = False
     kernels = CudaKernels(get_device("cuda"))
@@ -245,6 +250,7 @@ def test_a_handle_that_cannot_be_had_is_a_reason_too(emulated_gpu: Any) -> None:
     assert "cublasCreate: expected cuBLAS to do it, got status 1, the library was not in" in kernels.missing["cuBLAS"]
 
 
+@pytest.mark.emulated_only("asks the stand-in for cuBLAS what it was asked")
 def test_a_failing_product_is_an_error(emulated_gpu: Any) -> None:
     library = libraries.load_cublas()
     kernels = CudaKernels(get_device("cuda"))

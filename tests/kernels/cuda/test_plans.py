@@ -20,6 +20,8 @@ from tinygrad_bn.kernels.shapes import output_length
 ONE_STEP = ((1, 1), ((1, 1), (1, 1)), (1, 1), 1)
 FAVOURITE, SECOND = "eng4_k3=0", "eng5"  # of those that repeat their bits and multiply in float32
 
+pytestmark = pytest.mark.emulated_only("asks the stand-in for cuDNN what it was asked")
+
 
 @pytest.fixture
 def kernels(emulated_gpu: Any) -> Iterator[CudaKernels]:
