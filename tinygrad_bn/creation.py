@@ -74,6 +74,7 @@ def from_dlpack(source: Any) -> Tensor:
         array = xp.from_dlpack(exporter)
     except (BufferError, RuntimeError, TypeError, ValueError) as error:
         raise DTypeError(explain("from_dlpack", "an array of plain numbers, without a graph", str(error))) from error
+    as_dtype("from_dlpack", array.dtype)  # raises if it is none of ours
     return from_array(array.view(bfloat16("from_dlpack")) if exporter.is_bfloat16 else array)
 
 
