@@ -249,7 +249,7 @@ def test_the_memory_of_a_training_step_does_not_grow(order: str, own_pool: Buffe
     total = sum(own_pool.sizes())
     gradients = sum(p.grad.data.nbytes for p in model.parameters())
     assert gradients > 36e6
-    assert total < 1.1 * 60.3e6, "60.3 MB when this was written"
+    assert total < 1.1 * 97.1e6, "97.1 MB when this was written, the velocities among them"
 
 
 @needs_fast_kernels
