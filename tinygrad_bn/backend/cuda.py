@@ -104,12 +104,12 @@ def open_device(index: int) -> Device:
         from_host,
         CudaMemory(cupy, index),
         activate,
-        functools.partial(_from_peer, cupy, gpu),
+        functools.partial(_from_peer, cupy, index),
         recorder,
     )
 
 
-def _from_peer(cupy: Any, gpu: Any, array: Any) -> Any:
+def _from_peer(cupy: Any, index: int, array: Any) -> Any:
     """Return a copy of another GPU's array on this one, which never sees the host where the two can reach each other.
 
     The copy waits for what computes the array, and memory of it is not used again before it has been copied.
