@@ -120,7 +120,7 @@ def _from_peer(cupy: Any, index: int, array: Any) -> Any:
         dense = dense if dense.flags.c_contiguous else dense.copy()
         there = cupy.cuda.get_current_stream()
         written = there.record(cupy.cuda.Event(disable_timing=True))
-    with gpu:
+    with cupy.cuda.Device(index):  # not one for all threads: it keeps in itself where to come back to
         here = cupy.cuda.get_current_stream()
         here.wait_event(written)
         copy = dense.copy().transpose(sorted(range(array.ndim), key=outer_first.__getitem__))
