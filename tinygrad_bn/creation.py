@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .backend import Device, Generator, default_generator, device_of, dlpack, fed, get_device
+from .backend.capturing import refuse_host_array
 from .checks import as_index, as_number, as_shape
 from .dtypes import as_dtype, bfloat16
 from .errors import ArgumentError, DeviceError, DTypeError, explain
@@ -32,11 +33,13 @@ def tensor(
     >>> tensor([1, 2, 3]).dtype
     dtype('float32')
     """
+    refuse_host_array(data)
     return Tensor(data, dtype=dtype, device=device, requires_grad=requires_grad, name=name)
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
     """Return a tensor that shares an array's memory; do not write into the array while a graph needs it."""
+    refuse_host_array(array)
     return from_array(array)
 
 

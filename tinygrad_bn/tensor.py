@@ -12,7 +12,7 @@ import numpy as np
 from . import autograd, ops
 from .autograd import HookHandle, Node, Value, Version, apply, check_in_place
 from .backend import Device, device_of, dlpack, get_device
-from .backend.capturing import may_show_values, refuse_inside, refuse_reading
+from .backend.capturing import may_show_values, refuse_host_array, refuse_inside, refuse_reading
 from .checks import as_index, as_number, as_shape, normalize_axes, normalize_axis
 from .conversion import as_array
 from .dtypes import as_dtype, is_bfloat16, is_floating, is_half
@@ -58,6 +58,7 @@ class Tensor(Value):
         requires_grad: bool = False,
         name: str | None = None,
     ) -> None:
+        refuse_host_array(data)
         with np.errstate(all="ignore"):  # a value too large for the dtype becomes infinite
             source, array = as_array("tensor", data, None if dtype is None else as_dtype("tensor", dtype))
         placed = isinstance(data, Value) or source.xp is not np
@@ -312,9 +313,9 @@ class Tensor(Value):
         target = get_device(device)
         if target is self.device:
             return self
-        if self.is_step_input and self.device.name == "cpu":
+        if self.device.name == "cpu":
             got = f"one on {self.device} that is moved to {target}"
-            refuse_inside("inputs on the device that the step computes on", got, "move it before the call")
+            refuse_inside("tensors on the device that the step computes on", got, "move it before the call")
         return self._apply(ops.ToDevice(self.device, target))
 
     def cpu(self) -> Tensor:

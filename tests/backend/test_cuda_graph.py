@@ -73,6 +73,19 @@ def test_errors_end_the_recording(recorder: GraphRecorder, emulated_gpu: ModuleT
         assert result.get().tolist() == [3.0, 3.0]
 
 
+def test_work_that_goes_astray_is_an_error(recorder: GraphRecorder, emulated_gpu: ModuleType) -> None:
+    """A stream that joins the recording, and is not joined again, ends it where nobody's code is running."""
+    astray = emulated_gpu.cuda.Stream(non_blocking=True)
+
+    def run() -> None:
+        astray.wait_event(emulated_gpu.cuda.get_current_stream().record())
+
+    with pytest.raises(CaptureError, match="cudaErrorStreamCaptureUnjoined"):
+        recorder.record(run)
+    assert not astray.is_capturing()
+    recorder.record(lambda: None)
+
+
 def test_warming_up_uses_the_stream_that_is_recorded(recorder: GraphRecorder, emulated_gpu: ModuleType) -> None:
     current = emulated_gpu.cuda.get_current_stream
     outside = current()

@@ -19,6 +19,12 @@ from tinygrad_bn.errors import CaptureError
 CASES = [case for case in EVERYTHING if all(array.size for array in case.draw())]
 
 
+@pytest.fixture(autouse=True)
+def _constants_of_the_cases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let cases make tensors of NumPy arrays, labels and indices, which are always the same here."""
+    monkeypatch.setattr("tinygrad_bn.creation.refuse_host_array", lambda data: None)
+
+
 def derivatives(case: Case, inputs: tuple[tg.Tensor, ...]) -> list[tg.Tensor]:
     """Return the result, its gradients by the kernels, and those of gradients by the expansions."""
     varied = [x.requires_grad_() for x in inputs if x.dtype.kind == "f"]

@@ -103,12 +103,12 @@ def test_inputs_of_another_layout() -> None:
 
 
 def test_literals_are_the_same_in_each_replay() -> None:
-    """Numbers of the code: constants, NumPy arrays and lists, also where they are changed in place afterwards."""
+    """Numbers of the code, and lists of them, also where they are changed in place afterwards."""
 
     def step(x: tg.Tensor) -> tg.Tensor:
         total = tg.tensor([10.0, 20.0], device="cuda")
         total[0] = total[0] + x[0]
-        total.assign_(total + tg.tensor(np.array([0.5, 0.25]), dtype="float32", device="cuda"))
+        total.assign_(total + tg.tensor([0.5, 0.25], device="cuda"))
         index = [1, 0]
         scalar = tg.tensor(3.0, device="cuda")
         one = tg.eye(2, device="cuda")[1] + tg.zeros(2, device="cuda")

@@ -77,6 +77,11 @@ REMEDIES: dict[str, tuple[Callable[[tg.Tensor], Any], str]] = {
     "generator": (lambda x: x * float(Generator(0).uniform(())), "draw before the call and give the step a tensor"),
     "initialiser": (lambda x: nn.init.normal_(tg.zeros(3, device=str(x.device))), "draw before the call"),
     "mask": (lambda x: x[x > 0], "use tg.where"),
+    "seed": (lambda x: tg.manual_seed(0), "set the seed before the call"),
+    "array": (lambda x: x + tg.tensor(np.ones(3), device=str(x.device)), "give it to the step"),
+    "array as a tensor": (lambda x: x + tg.Tensor(np.ones(3), device=str(x.device)), "give it to the step"),
+    "shared array": (lambda x: tg.from_numpy(np.ones(3)), "give it to the step"),
+    "loader": (lambda x: next(iter(tg.data.DataLoader((np.ones((2, 3)), [0, 1]), 1)))[0], "give it to the step"),
 }
 
 
@@ -95,7 +100,7 @@ def test_the_remedy_for_averages_over_all_batches(where: str) -> None:
 
 def test_other_devices_are_not_reached_from_inside(where: str, gpu: ModuleType) -> None:
     if where == "cpu":
-        with pytest.raises(CaptureError, match=r"inputs on the device .* moved to cuda:0; move it before the call"):
+        with pytest.raises(CaptureError, match=r"tensors on the device .* moved to cuda:0; move it before the call"):
             tg.capture(lambda x: x.to("cuda"))(numbers("cpu"))
     else:
         with pytest.raises(CaptureError, match="one that is moved to another device"):

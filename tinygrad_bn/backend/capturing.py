@@ -153,16 +153,29 @@ def may_show_values() -> bool:
     """
     if not _inside.get():
         return True
-    if sys._getframe(2).f_globals.get("__name__", "").partition(".")[0] != _PACKAGE:
+    if not _is_asked_by_the_package():
         refuse_reading("one that is printed")
     return False
 
 
-def refuse_drawing() -> None:
+def refuse_host_array(data: Any) -> None:
+    """Raise if a captured step makes a tensor of a NumPy array: a replay would not look at the array again.
+
+    Numbers and lists of them are as constant as the code in which they stand.
+
+    Args:
+        data: what the caller's caller has given.
+    """
+    if isinstance(data, np.ndarray) and _inside.get() and not _is_asked_by_the_package():
+        remedy = "make the tensor before the call, and give it to the step"
+        refuse_inside("data as tensors among the arguments", "a NumPy array, which is read once", remedy)
+
+
+def refuse_drawing(remedy: str = "draw before the call and give the step a tensor") -> None:
     """Raise if a captured step draws random numbers outside `fed` and `each_time`, which draw them for each replay."""
     if not _repeated.get():
         expected = "random numbers that are drawn anew at each replay, as by functional.dropout, tg.rand and tg.randn"
-        refuse_inside(expected, "a generator's own method", "draw before the call and give the step a tensor")
+        refuse_inside(expected, "a generator's own method", remedy)
 
 
 def place_of(frames: Iterable[tuple[FrameType, int]]) -> str:
@@ -181,6 +194,11 @@ def place_of(frames: Iterable[tuple[FrameType, int]]) -> str:
     source = linecache.getline(filename, line).strip()
     place = f"{filename}, line {line}"
     return f"{place} ({source})" if source else place
+
+
+def _is_asked_by_the_package() -> bool:
+    """Return whether the function that calls this one was called by a function that the package's code has called."""
+    return str(sys._getframe(3).f_globals.get("__name__", "")).partition(".")[0] == _PACKAGE
 
 
 def _frames() -> Iterator[tuple[FrameType, int]]:

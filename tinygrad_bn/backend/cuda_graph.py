@@ -131,14 +131,14 @@ class GraphRecorder:
                 try:
                     with recorded(notes):
                         result = run()
+                    graph = self._captured.end_capture()
                 except BaseException as error:
-                    with contextlib.suppress(cuda.runtime.CUDARuntimeError):  # which has ended the capture, then
+                    with contextlib.suppress(cuda.runtime.CUDARuntimeError):  # it may be ended, or what has failed
                         self._captured.end_capture()
                     notes.undo()
                     if isinstance(error, cuda.runtime.CUDARuntimeError) and error.status in _OF_CAPTURE:
                         raise _refused(error) from error
                     raise
-                graph = self._captured.end_capture()
             self._after(current, self._aside)
         return result, notes, CudaGraph(graph, memory)
 

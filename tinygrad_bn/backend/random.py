@@ -29,6 +29,7 @@ class Generator:
         """Start the stream again from a seed; None takes one from the operating system."""
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0):
             raise ArgumentError(explain("manual_seed", "a seed that is an integer >= 0", repr(seed)))
+        refuse_drawing("set the seed before the call")
         self._numpy = np.random.Generator(np.random.PCG64(seed))
 
     def normal(self, shape: tuple[int, ...], mean: float = 0.0, std: float = 1.0) -> np.ndarray:
@@ -57,6 +58,7 @@ class Generator:
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Continue from a state that `get_state` returned."""
+        refuse_drawing("set the state before the call")
         try:
             self._numpy.bit_generator.state = state
         except (TypeError, ValueError, KeyError) as error:

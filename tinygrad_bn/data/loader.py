@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import Device, get_device
+from ..backend.capturing import refuse_inside
 from ..checks import as_bool, as_index
 from ..creation import from_numpy
 from ..dtypes import is_number
@@ -113,9 +114,11 @@ class DataLoader:
         order = random_order(count, SHUFFLING, self.seed, epoch) if self.shuffle else np.arange(count)
         batches = self._batches(epoch, order)
         if self.device.name.startswith("cuda:"):
-            return prefetched(batches, self.device)
+            return _OutsideOfSteps(prefetched(batches, self.device))
         # A batch is nobody else's, so the tensors may share its memory.
-        return ((from_numpy(images).to(self.device), from_numpy(labels).to(self.device)) for images, labels in batches)
+        return _OutsideOfSteps(
+            (from_numpy(images).to(self.device), from_numpy(labels).to(self.device)) for images, labels in batches
+        )
 
     def __repr__(self) -> str:
         return (
@@ -141,6 +144,23 @@ class DataLoader:
         if not is_number(result.dtype):
             raise DTypeError(explain("DataLoader", "the transform to return an array of numbers", f"{result.dtype}"))
         return np.array(result, dtype="float32", order="C")  # a copy: the transform may keep what it returned
+
+
+class _OutsideOfSteps:
+    """Batches, but not for the code of a captured step, which would be repeated with the one that it took.
+
+    It keeps no batch, so that the memory of one is free when nobody else has it.
+    """
+
+    def __init__(self, batches: Iterator[tuple[Tensor, Tensor]]) -> None:
+        self._batches = batches
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return self
+
+    def __next__(self) -> tuple[Tensor, Tensor]:
+        refuse_inside("a batch as tensors among the arguments", "one from a loader", "give it to the step")
+        return next(self._batches)
 
 
 def _generator(*key: int) -> np.random.Generator:
