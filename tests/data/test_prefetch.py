@@ -179,7 +179,6 @@ def test_a_batch_is_gone_when_nobody_has_it(emulated_gpu: ModuleType) -> None:
     memory = weakref.ref(images.data.data.mem)
     del images, _
     assert memory() is None
-    batches.close()  # type: ignore[attr-defined]
 
 
 def test_two_epochs_at_once_do_not_mix(late_copies: list[tuple[str, str]]) -> None:
