@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Generator, Iterator
 from types import ModuleType
 
@@ -55,11 +54,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture
-def emulated_gpu(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
-    """A GPU that is emulated on the CPU, as "cuda" and "cuda:0"; the value is the module that stands in for CuPy."""
-    if on_device.is_emulated(request.config):
-        yield sys.modules["cupy"]
-        return
+def emulated_gpu() -> Iterator[ModuleType]:
+    """A GPU that is emulated on the CPU, as "cuda" and "cuda:0"; the value is the module that stands in for CuPy.
+
+    With --device on a real GPU it is that one, and CuPy itself.
+    """
     with stand_in.emulated_gpu() as cupy:
         yield cupy
 

@@ -50,6 +50,8 @@ def mark(config: pytest.Config, items: list[pytest.Item]) -> None:
     reason = unavailable_reason(name)
     for item in items:
         item.add_marker(pytest.mark.gpu)
+        if item.path.name.startswith("test_cpu_"):
+            item.add_marker(pytest.mark.cpu_only("tests its kernels"))
         about_the_cpu, about_the_emulation = (item.get_closest_marker(word) for word in ("cpu_only", "emulated_only"))
         if reason is not None:
             item.add_marker(pytest.mark.skip(reason=reason))

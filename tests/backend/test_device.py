@@ -13,6 +13,7 @@ from tinygrad_bn.errors import ArgumentError, DeviceError
 from tinygrad_bn.kernels import Kernels, kernels_of
 
 
+@pytest.mark.cpu_only("asks for the default that nobody has changed")
 def test_the_cpu_is_always_there() -> None:
     cpu = get_device("cpu")
     assert get_device() is get_device(None) is get_device(cpu) is cpu

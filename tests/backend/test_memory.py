@@ -16,6 +16,8 @@ from tinygrad_bn.backend import BufferPool
 from tinygrad_bn.backend.memory import ALIGNMENT
 from tinygrad_bn.kernels import unusable_reason
 
+pytestmark = pytest.mark.cpu_only("about the pool of host memory")
+
 SHAPE = (100, 1000)
 
 

@@ -17,6 +17,8 @@ from tinygrad_bn.backend import Device, device, device_of, register_device
 from tinygrad_bn.errors import DeviceError
 from tinygrad_bn.kernels import Kernels
 
+pytestmark = pytest.mark.cpu_only("has a device of its own beside the CPU")
+
 
 @pytest.fixture(autouse=True, scope="module")
 def _device() -> Iterator[Device]:

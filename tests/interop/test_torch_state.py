@@ -77,7 +77,7 @@ def test_dlpack_shares_memory() -> None:
     ours = interop.from_dlpack(theirs)
     theirs[0, 0] = 9.0
     np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
-    back = torch.utils.dlpack.from_dlpack(interop.to_dlpack(tg.tensor([1.0, 2.0], requires_grad=True)))
+    back = torch.utils.dlpack.from_dlpack(interop.to_dlpack(tg.tensor([1.0, 2.0], device="cpu", requires_grad=True)))
     assert back.tolist() == [1.0, 2.0]
     with pytest.raises(DTypeError, match="in to_dlpack: expected a Tensor"):
         interop.to_dlpack(np.ones(2))

@@ -13,6 +13,8 @@ from tinygrad_bn.errors import DeviceError
 from tinygrad_bn.kernels import Kernels, kernels_of, missing_libraries
 from tinygrad_bn.kernels.cuda import libraries
 
+pytestmark = pytest.mark.cpu_only("asks the real libraries, for which no GPU is needed")
+
 LOADERS = {"cuBLAS": libraries.load_cublas, "cuDNN": libraries.load_cudnn}  # the real ones: no GPU is emulated yet
 
 

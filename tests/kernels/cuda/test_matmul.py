@@ -293,6 +293,7 @@ def header(library: Any) -> str:
     return file.read_text(encoding="utf-8")
 
 
+@pytest.mark.cpu_only("asks the real library, for which no GPU is needed")
 @pytest.mark.parametrize("name", cublas._PROTOTYPES)
 def test_the_library_has_the_functions_that_are_called(library: Any, header: str, name: str) -> None:
     assert getattr(library, name)
@@ -303,6 +304,7 @@ def test_the_library_has_the_functions_that_are_called(library: Any, header: str
     assert [C_TYPES[kind] for kind in kinds] == list(cublas._PROTOTYPES[name])
 
 
+@pytest.mark.cpu_only("asks the real library, for which no GPU is needed")
 def test_constants_are_the_librarys(header: str) -> None:
     for name, value in {
         "CUBLAS_COMPUTE_32F": cublas._COMPUTE_FLOAT32,

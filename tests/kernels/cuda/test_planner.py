@@ -21,6 +21,8 @@ from tinygrad_bn.kernels.cuda.cudnn_graphs import Convolution, build, buildable
 from tinygrad_bn.kernels.cuda.plans import Plans
 from tinygrad_bn.nn.models import build_model
 
+pytestmark = pytest.mark.cpu_only("asks the real libraries, for which no GPU is needed")
+
 H200 = {
     "deviceName": "NVIDIA H200",
     "deviceVer": 900,

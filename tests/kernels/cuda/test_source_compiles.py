@@ -10,6 +10,8 @@ from stand_in.compiling import compiled
 
 from tinygrad_bn.kernels.cuda.compiler import SCALARS, options, source
 
+pytestmark = pytest.mark.cpu_only("asks the real libraries, for which no GPU is needed")
+
 nvrtc = pytest.importorskip("cupy_backends.cuda.libs.nvrtc", reason="the package CuPy is not installed")
 
 Recorder = Callable[[str, object], None]
