@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import os
 import re
 import subprocess
@@ -16,7 +17,6 @@ from tinygrad_bn.backend import unavailable_reason
 from tinygrad_bn.files import atomic_writer
 
 from ..environments import ROOT
-from ..machine import describe_machine
 from ..progress import Progress
 from . import benching, testing
 from .budget import Budget
@@ -26,6 +26,7 @@ from .discovery.listed import ITEMS
 from .plan import Task, run_all
 from .record import Record, Records
 from .report import as_markdown
+from .tables import Measured, conclusions
 from .workloads import COMPILED, REPLAYED
 
 RESULTS = ROOT / "benchmarks" / "results"
@@ -42,6 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--output", type=Path, metavar="FOLDER", help="takes the results (default: benchmarks/results/gpu)"
     )
+    parser.add_argument("--resume", action="store_true", help="leave out what passed in today's results already")
     parser.add_argument("--list", action="store_true", help="list what would be done, in order, and end")
     parser.add_argument(
         "--rehearsal",
@@ -105,18 +107,26 @@ def _run(tasks: list[Task], budget: Budget, options: argparse.Namespace, progres
             file.write(as_markdown(records).encode())
         progress.line(f"{record.status.upper():<4} {record.title}: {record.line}")
 
+    if options.resume:
+        tasks = [task for task in tasks if not records.passed(task.part, task.name)]
     keep(Record("run", "run", "the run", "pass", " ".join(sys.argv[1:]), data=run))
     try:
         run_all(tasks, budget, keep)
     except KeyboardInterrupt:
         progress.line("interrupted; what was found so far is written down")
-    print(f"\n{as_markdown(records)}\nwritten to {os.path.relpath(folder / stem)}.md and .json")
+    print(f"\n{conclusions(Measured(records))}\n\nwritten to {os.path.relpath(folder / stem)}.md and .json")
     return 0
 
 
 def _about() -> dict[str, Any]:
     """Return date, machine and state of the code; nothing that names a person or a host."""
-    about = {name: value for name, value in describe_machine(0).items() if name != "threads of each contestant"}
+    about: dict[str, Any] = {"date": datetime.date.today().isoformat(), "cores": os.cpu_count()}
+    try:
+        from tinygrad_bn.lab.environment import processor  # which takes more packages than there may be here
+
+        about["processor"] = processor()
+    except ImportError as error:
+        about["processor"] = f"unknown ({error})"
     try:
         asked = ["git", "describe", "--always", "--dirty"]
         done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True)

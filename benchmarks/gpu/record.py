@@ -66,10 +66,13 @@ class Records:
         """The records of all parts."""
         return list(self._latest.values())
 
+    def passed(self, part: str, name: str) -> bool:
+        """Return whether an item did."""
+        return (part, name) in self._latest and self._latest[part, name].status == "pass"
+
     def data_of(self, part: str, name: str) -> dict[str, Any]:
         """Return an item's numbers; none where it is not there or did not pass."""
-        record = self._latest.get((part, name))
-        return record.data if record is not None and record.status == "pass" else {}
+        return self._latest[part, name].data if self.passed(part, name) else {}
 
     def _keep(self, record: Record) -> None:
         self._latest[record.part, record.name] = record

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..workloads import Network, Operation
 from .record import Record, Records
 from .tables import Measured, conclusions, convolutions_table, kernels_table, norms_table, ratios_table, times_table
 from .workloads import SETS
@@ -28,23 +27,16 @@ def as_markdown(records: Records) -> str:
     """Return the report of all records."""
     run = records.data_of("run", "run")
     measured = Measured(records)
-    networks, operations = measured.of(Network), measured.others(Network)
-    norms = [
-        (workload, outcomes)
-        for workload, outcomes in operations
-        if isinstance(workload, Operation) and workload.operation in ("norm_act", "act_norm")
-    ]
-    bandwidth = records.data_of("discovery", "copying").get("bytes_per_second")
     parts = [f"# {run.get('card', 'unknown card')}, {run.get('date', 'unknown date')}", _about(records, run)]
-    if measured.all:
-        parts += ["## The bars", conclusions(networks, norms, bandwidth)]
-    if networks:
-        parts += ["## Training steps: our time over PyTorch's", _RATIOS, ratios_table(networks)]
-        parts += ["## Training steps: medians and quartiles", times_table(networks)]
-    if norms:
-        parts += ["## BatchNorm and an activation alone", _NORMS, norms_table(norms, bandwidth)]
-    if operations:
-        parts += ["## Single operations: medians and quartiles", _SINGLE, times_table(operations)]
+    if measured.networks or measured.operations:
+        parts += ["## The bars", conclusions(measured)]
+    if measured.networks:
+        parts += ["## Training steps: our time over PyTorch's", _RATIOS, ratios_table(measured.networks)]
+        parts += ["## Training steps: medians and quartiles", times_table(measured.networks)]
+    if measured.norms:
+        parts += ["## BatchNorm and an activation alone", _NORMS, norms_table(measured)]
+    if measured.operations:
+        parts += ["## Single operations: medians and quartiles", _SINGLE, times_table(measured.operations)]
     parts += [f"## Found out: {_counted(records, 'discovery')}", _list(records.of("discovery"))]
     parts += [*convolutions_table(records), *kernels_table(records)]
     parts += [f"## Tests on the GPU: {_counted(records, 'tests')}", _list(records.of("tests"))]

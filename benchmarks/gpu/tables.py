@@ -18,27 +18,32 @@ Rows = list[tuple[Any, Outcomes]]
 
 
 class Measured:
-    """The outcomes of all workloads that were measured, in the order of `workloads`.
+    """What was measured beside PyTorch, in the order of `workloads`.
 
     Args:
         records: of a run.
+
+    Attributes:
+        networks, operations: workloads with their outcomes; operations are all that is no network.
+        norms: those operations that are BatchNorm with an activation.
+        bandwidth: at which the card copies, in bytes per second; None where it was not measured.
     """
 
     def __init__(self, records: Records) -> None:
         found = {record.name: record.data for record in records.of("bench") if record.data}
-        self.all: Rows = [
+        everything: Rows = [
             (workload, {name: outcome_of(numbers) for name, numbers in found[workload.name].items()})
             for workload in (*NETWORKS, *NORMS, *SINGLE, *REHEARSED)
             if workload.name in found
         ]
+        self.networks = [row for row in everything if isinstance(row[0], Network)]
+        self.operations = [row for row in everything if not isinstance(row[0], Network)]
+        self.norms = [row for row in self.operations if _is_norm(row[0])]
+        self.bandwidth: float | None = records.data_of("discovery", "copying").get("bytes_per_second")
 
-    def of(self, kind: type[Workload]) -> Rows:
-        """Return those of workloads of a kind."""
-        return [(workload, outcomes) for workload, outcomes in self.all if isinstance(workload, kind)]
 
-    def others(self, kind: type[Workload]) -> Rows:
-        """Return those of all other workloads."""
-        return [(workload, outcomes) for workload, outcomes in self.all if not isinstance(workload, kind)]
+def _is_norm(workload: Workload) -> bool:
+    return isinstance(workload, Operation) and workload.operation in ("norm_act", "act_norm")
 
 
 def best(outcomes: Outcomes, names: Iterable[str]) -> float | None:
@@ -62,25 +67,21 @@ def verdict(value: float | None, bar: float, at_least: bool = False) -> str:
     return f"{value:.2f} ({sign} {bar:g} {'pass' if met else 'miss'})"
 
 
-def conclusions(networks: Rows, norms: Rows, bandwidth: float | None) -> str:
+def conclusions(measured: Measured) -> str:
     """Return one row for each bar: pass, miss, or not measured."""
-    measured = {workload.name: outcomes for workload, outcomes in (*networks, *norms)}
+    outcomes = {workload.name: found for workload, found in (*measured.networks, *measured.norms)}
     ours = (OURS.name, CAPTURED)
     rows = []
-    shown = [w for w in (*NETWORKS, *REHEARSED) if isinstance(w, Network) and w.bars]
-    shown = [w for w in shown if w not in REHEARSED or w.name in measured]
-    for network in shown:
-        outcomes = measured.get(network.name, {})
-        cells = [verdict(ratio(outcomes, ours, BEST[peer]), bar) for peer, bar in network.bars.items()]
-        rows.append([network.title, *cells, ""])
-    for norm in [w for w in (*NORMS, *(w for w, _ in norms)) if w.precision == "float32"]:
-        if norm.title in [row[0] for row in rows]:
-            continue
-        outcomes = measured.get(norm.name, {})
-        value = ratio(outcomes, ours, BEST["eager"])
-        rows.append(
-            [norm.title, verdict(value, NORM_BAR), "", verdict(_share(norm, outcomes, bandwidth), BANDWIDTH_BAR, True)]
-        )
+    for network in (*NETWORKS, *(workload for workload, _ in measured.networks if workload in REHEARSED)):
+        if network.bars:
+            found = outcomes.get(network.name, {})
+            bars = (verdict(ratio(found, ours, BEST[peer]), network.bars[peer]) for peer in ("eager", "compile"))
+            rows.append([network.title, *bars, ""])
+    for norm in NORMS:
+        if norm.precision == "float32":
+            found = outcomes.get(norm.name, {})
+            share = verdict(_share(norm, found, measured.bandwidth), BANDWIDTH_BAR, at_least=True)
+            rows.append([norm.title, verdict(ratio(found, ours, BEST["eager"]), NORM_BAR), "", share])
     header = ["our best time over PyTorch's", "eager", "compile, reduce-overhead", "share of the copy bandwidth"]
     return markdown(header, rows)
 
@@ -110,10 +111,10 @@ def times_table(measured: Rows) -> str:
     return markdown(["", "who", "ms", "quartiles", "results differ by", "why not"], rows)
 
 
-def norms_table(norms: Rows, bandwidth: float | None) -> str:
+def norms_table(measured: Measured) -> str:
     """Return times and bandwidths of BatchNorm with an activation."""
-    rows = []
-    for norm, outcomes in norms:
+    rows, bandwidth = [], measured.bandwidth
+    for norm, outcomes in measured.norms:
         captured = best(outcomes, [CAPTURED])
         cells = [_milliseconds(captured), _milliseconds(best(outcomes, [OURS.name]))]
         cells += [_milliseconds(best(outcomes, BEST[theirs])) for theirs in ("graph", "eager")]

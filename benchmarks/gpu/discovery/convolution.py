@@ -166,7 +166,7 @@ def _items() -> list[Item]:
         for precision in PRECISIONS:
             find = partial(precise, precision=precision, main=main)
             name = f"conv-{precision}" + ("" if main else "-all")
-            priority = 3 if main and precision != "float16" else 5
+            priority = 5 if not main or precision == "float16" else 3 if precision == "bfloat16" else 2
             items.append(Item(name, f"{which}, {precision}", find, 30.0 if main else 200.0, priority))
     return items
 

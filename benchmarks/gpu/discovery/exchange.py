@@ -99,5 +99,5 @@ def loading(place: Place) -> Found:
 ITEMS = (
     Item("dlpack-torch", "memory shared with PyTorch", torch_sharing),
     Item("dlpack-jax", "memory shared with JAX", jax_sharing, 20.0, priority=3),
-    Item("loading", "loading beside computing", loading, 20.0, priority=3),
+    Item("loading", "loading beside computing", loading, 20.0),
 )

@@ -160,7 +160,7 @@ def updates(place: Place) -> Found:
 
 
 ITEMS = (
-    Item("norms", "BatchNorm with an activation", norms, 60.0),
-    Item("kernels", "pooling, activations, losses", others, 60.0, priority=3),
+    Item("norms", "BatchNorm with an activation", norms, 30.0),
+    Item("kernels", "pooling, activations, losses", others, 30.0),
     Item("updates", "optimisers", updates),
 )

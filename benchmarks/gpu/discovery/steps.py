@@ -137,7 +137,7 @@ def scaling(place: Place) -> Found:
 
 ITEMS = (
     Item("capture", "a captured training step", capturing, 20.0),
-    Item("repeat", "the same seed, the same bits", repeating, 10.0),
-    Item("capture-bfloat16", "a captured step in bfloat16", capturing_half, 20.0, priority=3),
-    Item("scaling", "float16 with loss scaling", scaling, 10.0, priority=3),
+    Item("repeat", "the same seed, the same bits", repeating),
+    Item("capture-bfloat16", "a captured step in bfloat16", capturing_half, 20.0),
+    Item("scaling", "float16 with loss scaling", scaling),
 )
