@@ -186,8 +186,8 @@ def current_stream(device: DeviceLike = None) -> Stream:
 def stream(stream: Stream) -> Iterator[Stream]:
     """Let the work for a stream's GPU go to that stream, in this thread and until the end of the block.
 
-    Neither the beginning nor the end waits for other streams, see `Stream.wait_stream`. Let one stream of a GPU compute
-    at a time: some of our kernels count finished blocks in memory that all launches share.
+    Neither the beginning nor the end waits for other streams, see `Stream.wait_stream`. Replays of captured steps on
+    several streams must not run at the same time: they count finished blocks in the same memory.
     """
     if not isinstance(stream, Stream):
         raise DTypeError(explain("stream", "a Stream", type(stream).__name__))
