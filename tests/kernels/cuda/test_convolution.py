@@ -324,6 +324,17 @@ def test_without_cudnn_the_reference_computes_and_the_reason_is_kept(
     assert kernels.missing == {"cuDNN": "no cudnn here"}
 
 
+def test_what_the_reference_computes_can_be_captured(emulated_gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CuPy's own products cannot: it refuses cuBLAS while a stream is captured."""
+
+    def missing() -> Any:
+        raise DeviceError("no cudnn here")
+
+    monkeypatch.setattr(libraries, "load_cudnn", missing)
+    check_captured(CudaKernels(get_device("cuda")), emulated_gpu, 1, (3, 3), ONE_STEP)
+    check_captured(CudaKernels(get_device("cuda")), emulated_gpu, 2, (3, 3), ((2, 1), ((1, 1), (1, 0)), (1, 1)))
+
+
 @pytest.mark.emulated_only("asks the stand-in for cuDNN what it was asked")
 def test_without_cublas_kernels_of_one_pixel_go_to_cudnn(emulated_gpu: Any) -> None:
     libraries.load_cublas().works = False
@@ -361,27 +372,35 @@ def test_precision_is_read_at_each_call(kernels: CudaKernels, dtype: str, precis
     assert (1e-5 if rounds else 0) < error < (1e-3 if rounds else TOLERANCE[dtype])
 
 
-def test_captured_convolutions_are_computed_at_each_replay(emulated_gpu: Any) -> None:
-    kernels, rng = CudaKernels(get_device("cuda")), np.random.default_rng(0)
-    stream = emulated_gpu.cuda.Stream(non_blocking=True)
-    for groups, kernel, geometry in (
-        (1, (3, 3), ONE_STEP),
-        (4, (3, 3), ONE_STEP),
-        (1, (1, 1), ((1, 1), ((0, 0), (0, 0)), (1, 1))),
-    ):
-        x, _ = draw(rng, (2, 4, 5, 5), "float32", "channels-last")
-        weight, wide_weight = draw(rng, (4, 4 // groups, *kernel), "float32", "channels-last")
-        where = (*geometry, groups)
-        with stream:
-            kernels.conv2d(x, weight, None, *where)
-            stream.begin_capture()
-            found = kernels.conv2d(x, weight, None, *where)
-            grads = kernels.conv2d_weight_grad(x, found, kernel, *where)
-            graph = stream.end_capture()
-            for _ in range(2):
-                x[...] = x + 1.0
-                graph.launch()
-                wide = get_device("cuda").to_host(x).astype("float64")
-                expected = REFERENCE.conv2d(wide, wide_weight, None, *where)
-                assert_near(found, expected, "float32")
-                assert_near(grads, REFERENCE.conv2d_weight_grad(wide, expected, kernel, *where), "float32")
+def check_captured(kernels: CudaKernels, cupy: Any, groups: int, kernel: tuple[int, int], geometry: Any) -> None:
+    """Compare what replays of a captured convolution, and of its gradients, compute with the reference."""
+    rng = np.random.default_rng(0)
+    stream = cupy.cuda.Stream(non_blocking=True)
+    x, _ = draw(rng, (2, 4, 5, 5), "float32", "channels-last")
+    weight, wide_weight = draw(rng, (4, 4 // groups, *kernel), "float32", "channels-last")
+    where = (*geometry, groups)
+    with stream:
+        kernels.conv2d(x, weight, None, *where)
+        stream.begin_capture()
+        found = kernels.conv2d(x, weight, None, *where)
+        grads = kernels.conv2d_weight_grad(x, found, kernel, *where)
+        grads_x = kernels.conv2d_input_grad(found, weight, (5, 5), *where)
+        graph = stream.end_capture()
+        for _ in range(2):
+            x[...] = x + 1.0
+            graph.launch()
+            wide = get_device("cuda").to_host(x).astype("float64")
+            expected = REFERENCE.conv2d(wide, wide_weight, None, *where)
+            assert_near(found, expected, "float32")
+            assert_near(grads, REFERENCE.conv2d_weight_grad(wide, expected, kernel, *where), "float32")
+            assert_near(grads_x, REFERENCE.conv2d_input_grad(expected, wide_weight, (5, 5), *where), "float32")
+
+
+@pytest.mark.parametrize(
+    ("groups", "kernel", "geometry"),
+    [(1, (3, 3), ONE_STEP), (4, (3, 3), ONE_STEP), (1, (1, 1), ((1, 1), ((0, 0), (0, 0)), (1, 1)))],
+)
+def test_captured_convolutions_are_computed_at_each_replay(
+    emulated_gpu: Any, groups: int, kernel: tuple[int, int], geometry: Any
+) -> None:
+    check_captured(CudaKernels(get_device("cuda")), emulated_gpu, groups, kernel, geometry)

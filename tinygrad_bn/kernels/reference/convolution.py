@@ -34,6 +34,7 @@ class ConvolutionKernels:
     """conv2d, conv2d_input_grad and conv2d_weight_grad are each other's derivatives."""
 
     xp: Any
+    matmul: Any  # the provider's: what it does not compute itself may still be captured
 
     @in_float32
     def conv2d(
@@ -98,7 +99,7 @@ class ConvolutionKernels:
         taps = self._taps(spread, kernel, stride, dilation, groups, (out_size[0], out_size[1]), by_rows)
         last = last.transpose(1, 0, 2, 3) if by_rows else last
         pixels = last.reshape(-1, groups, out_per_group).swapaxes(0, 1)
-        products = [xp.matmul(tap.swapaxes(-1, -2), pixels) for tap in taps]
+        products = [self.matmul(tap.swapaxes(-1, -2), pixels) for tap in taps]
         result = xp.stack(products, axis=1).reshape(groups, *kernel, in_per_group, out_per_group)
         return xp.ascontiguousarray(result.transpose(0, 4, 3, 1, 2)).reshape(out_channels, in_per_group, *kernel)
 
@@ -135,9 +136,9 @@ class ConvolutionKernels:
         taps = self._taps(x, kernel, stride, dilation, groups, out_size, by_rows)
         matrices = weight.reshape(groups, out_per_group, in_per_group, *kernel).transpose(0, 3, 4, 2, 1)
         matrices = matrices.reshape(groups, len(taps), -1, out_per_group)
-        result = xp.matmul(taps[0], matrices[:, 0])
+        result = self.matmul(taps[0], matrices[:, 0])
         for tap, matrix in zip(taps[1:], matrices.swapaxes(0, 1)[1:], strict=True):
-            result += xp.matmul(tap, matrix)
+            result += self.matmul(tap, matrix)
         result = result.swapaxes(0, 1)
         if by_rows:
             result = result.reshape(out_size[0], batch, out_size[1], out_channels).swapaxes(0, 1)
