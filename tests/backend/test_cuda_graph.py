@@ -73,6 +73,25 @@ def test_errors_end_the_recording(recorder: GraphRecorder, emulated_gpu: ModuleT
         assert result.get().tolist() == [3.0, 3.0]
 
 
+def test_what_was_made_aside_is_waited_for_after_an_error(
+    recorder: GraphRecorder, emulated_gpu: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An optimiser goes on with the buffers that it made before its step failed."""
+    waited: list[bool] = []
+    monkeypatch.setattr(
+        recorder, "_after", lambda later, earlier: waited.append(later == emulated_gpu.cuda.Stream.null)
+    )
+
+    def run() -> None:
+        with once():
+            get_device("cuda").from_host(np.zeros(2, np.float32))
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        recorder.record(run)
+    assert waited == [False, True]
+
+
 def test_work_that_goes_astray_is_an_error(recorder: GraphRecorder, emulated_gpu: ModuleType) -> None:
     """A stream that joins the recording, and is not joined again, ends it where nobody's code is running."""
     astray = emulated_gpu.cuda.Stream(non_blocking=True)

@@ -123,8 +123,7 @@ class GraphRecorder:
                 yield
 
         notes = Recording(memory.owns, aside)
-        with self._using_streams:
-            self._after(self._aside, current)
+        with self._using_streams, self._beside(current):
             self._cupy.get_default_memory_pool().free_all_blocks(self._captured)  # of the calls that warmed up
             with cuda.using_allocator(memory.allocate), self._captured:
                 self._captured.begin_capture(cuda.runtime.streamCaptureModeRelaxed)  # others forbid to allocate
@@ -139,8 +138,19 @@ class GraphRecorder:
                     if isinstance(error, cuda.runtime.CUDARuntimeError) and error.status in _OF_CAPTURE:
                         raise _refused(error) from error
                     raise
-            self._after(current, self._aside)
         return result, notes, CudaGraph(graph, memory)
+
+    @contextmanager
+    def _beside(self, current: Any) -> Iterator[None]:
+        """Inside, what is done aside comes after the current stream's work, and what that is asked later after it.
+
+        What is made aside, such as an optimiser's buffers, outlives a recording that fails.
+        """
+        self._after(self._aside, current)
+        try:
+            yield
+        finally:
+            self._after(current, self._aside)
 
     def _after(self, later: Any, earlier: Any) -> None:
         later.wait_event(earlier.record(self._cupy.cuda.Event(disable_timing=True)))
