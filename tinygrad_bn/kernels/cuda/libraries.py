@@ -5,6 +5,7 @@ Where a library is, CuPy's own dependency cuda-pathfinder knows: in Python packa
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 from typing import Any
 
@@ -32,6 +33,9 @@ def load_cudnn() -> Any:
     where = "convolutions on a GPU"
     # The frontend asks the system for this library by its name, which finds it only where it is loaded already.
     _loaded(where, "cudart")
+    # It looks for cuDNN only beside the packages of the interpreter itself, and asks the system by its name, too.
+    with contextlib.suppress(DeviceError):
+        _loaded(where, "cudnn")
     try:
         import cudnn
 
