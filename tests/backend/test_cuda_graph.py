@@ -162,3 +162,9 @@ def test_memory_lives_as_long_as_an_array_in_it(emulated_gpu: ModuleType) -> Non
     del part
     gc.collect()
     assert alive() is None
+
+
+def test_what_cupy_itself_refuses_is_told_in_our_words(recorder: GraphRecorder, emulated_gpu: ModuleType) -> None:
+    x = emulated_gpu.asarray(np.ones((2, 2), np.float32))
+    with pytest.raises(CaptureError, match=r"the GPU can do by itself, got .*cuBLAS"):
+        recorder.record(lambda: x @ x)

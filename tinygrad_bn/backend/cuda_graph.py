@@ -135,7 +135,9 @@ class GraphRecorder:
                     with contextlib.suppress(cuda.runtime.CUDARuntimeError):  # it may be ended, or what has failed
                         self._captured.end_capture()
                     notes.undo()
-                    if isinstance(error, cuda.runtime.CUDARuntimeError) and error.status in _OF_CAPTURE:
+                    # CuPy itself refuses some of its functions, in the second way.
+                    of_cuda = isinstance(error, cuda.runtime.CUDARuntimeError) and error.status in _OF_CAPTURE
+                    if of_cuda or isinstance(error, NotImplementedError):
                         raise _refused(error) from error
                     raise
         return result, notes, CudaGraph(graph, memory)

@@ -11,7 +11,7 @@ def get_cudnn_benchmark() -> bool:
 
 
 def set_cudnn_benchmark(benchmark: bool) -> None:
-    """Choose whether all algorithms for a convolution on a GPU are timed when its shape is first met.
+    """Choose whether algorithms for a convolution on a GPU, up to ten, are timed when its shape is first met.
 
     Without (the default) cuDNN's heuristics choose, and the same shapes give the same bits in every run. With it each
     shape's first step takes longer, later ones may be faster, and another run may choose other algorithms, whose

@@ -50,7 +50,7 @@ class Program:
     def __init__(self, xp: Any) -> None:
         self._xp = xp
         self._modules: dict[tuple[str, str], Any] = {}
-        self._kernels: dict[tuple[str, str, str], Launch] = {}
+        self._kernels: dict[tuple[str, Any, str], Launch] = {}
 
     def kernel(self, name: str, dtype: Any, activation: str = "identity") -> Launch:
         """Return a kernel of `source/` for arrays of a dtype.
@@ -60,10 +60,10 @@ class Program:
             dtype: a key of SCALARS, or a dtype of that name.
             activation: the activation that it computes, where it computes one.
         """
-        key = (name, str(dtype), activation)
+        key = (name, dtype, activation)
         found = self._kernels.get(key)
         if found is None:
-            found = self._kernels[key] = self._module(key[1], activation).get_function(name)
+            found = self._kernels[key] = self._module(str(dtype), activation).get_function(name)
         return found
 
     def _module(self, dtype: str, activation: str) -> Any:

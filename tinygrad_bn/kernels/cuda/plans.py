@@ -1,7 +1,7 @@
 """cuDNN's plans for the convolutions of one GPU: made once for each shape, kept, and chosen by rule or by the clock.
 
 By default a plan is the one that cuDNN's heuristics put first: the same shapes give the same bits in every run. With
-`set_cudnn_benchmark(True)` all plans are timed when a shape is first met, and the fastest is kept.
+`set_cudnn_benchmark(True)` its first ten are timed when a shape is first met, and the fastest is kept.
 """
 
 from __future__ import annotations
@@ -20,7 +20,11 @@ from .cudnn_graphs import Convolution, build, buildable
 _LARGEST_WORKSPACE = 256 << 20
 """Bytes; plans that need more are not timed, except for cuDNN's favourite."""
 
-_REPEATS = 5
+_MOST_TIMED = 10
+"""Plans for a convolution: cuDNN lists them by what it expects of them, and has up to 40."""
+
+_ROUNDS, _RUNS = 3, 10
+"""How often a plan is timed, and how many runs of it are timed as one, so that the host does not count."""
 
 
 class RefusedError(Exception):
@@ -89,14 +93,14 @@ class Plans:
             if plan is not None:
                 return plan
             if recording() is None:  # a captured step cannot wait for the clock
-                plan = self._fastest[convolution] = self._timed(self._plans(convolution), pointers)
+                plan = self._fastest[convolution] = self._timed(self._plans(convolution, _MOST_TIMED), pointers)
                 return plan
         plan = self._chosen.get(convolution)
         if plan is None:
-            plan = self._chosen[convolution] = self._plans(convolution, at_most=1)[0]
+            plan = self._chosen[convolution] = self._plans(convolution, 1)[0]
         return plan
 
-    def _plans(self, convolution: Convolution, at_most: int | None = None) -> list[Plan]:
+    def _plans(self, convolution: Convolution, at_most: int) -> list[Plan]:
         """Return plans for a convolution, cuDNN's favourite first."""
         try:
             with once():
@@ -122,13 +126,14 @@ class Plans:
         cuda = self._device.xp.cuda
         try:
             self._run(plan, pointers)  # loads the code
-        except RuntimeError:
+        except (RuntimeError, MemoryError):
             return math.inf  # it can be built, and not be run
         times: list[float] = []
-        for _ in range(_REPEATS):
+        for _ in range(_ROUNDS):
             before, after = cuda.Event(), cuda.Event()
             before.record()
-            self._run(plan, pointers)
+            for _ in range(_RUNS):
+                self._run(plan, pointers)
             after.record()
             after.synchronize()
             times.append(cuda.get_elapsed_time(before, after))
