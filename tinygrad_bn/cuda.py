@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from .backend import Device, get_default_device, get_device, unavailable_reason
 from .backend import cuda as _backend
+from .backend.capturing import refuse_inside
 from .errors import ArgumentError, DeviceError, DTypeError, explain
 
 DeviceLike = str | int | Device | None
@@ -82,6 +83,7 @@ def get_device_name(device: DeviceLike = None) -> str:
 
 def synchronize(device: DeviceLike = None) -> None:
     """Wait until a GPU has done all that was asked of it, in all streams."""
+    _refuse_in_a_step("synchronize")
     gpu = _gpu(device)
     gpu.xp.cuda.Device(_index(gpu)).synchronize()
 
@@ -101,23 +103,28 @@ class Event:
 
     def record(self, stream: Stream | None = None) -> None:
         """Be the point in a stream, by default the current one, that lies after all that was asked of it so far."""
+        _refuse_in_a_step("Event.record")
         self.device.use()
         self.raw.record((stream or current_stream(self.device)).raw)
 
     def wait(self, stream: Stream | None = None) -> None:
         """Let what a stream, by default the current one, is asked from now on begin only after this point."""
+        _refuse_in_a_step("Event.wait")
         (stream or current_stream(self.device)).wait_event(self)
 
     def query(self) -> bool:
         """Return whether the GPU has come to this point."""
+        _refuse_in_a_step("Event.query")
         return bool(self.raw.done)
 
     def synchronize(self) -> None:
         """Wait until the GPU has come to this point."""
+        _refuse_in_a_step("Event.synchronize")
         self.raw.synchronize()
 
     def elapsed_time(self, end: Event) -> float:
         """Return the milliseconds between this point and a later one; both must have been reached."""
+        _refuse_in_a_step("Event.elapsed_time")
         if not (self.enable_timing and end.enable_timing):
             expected = "two events made with enable_timing=True"
             raise ArgumentError(explain("Event.elapsed_time", expected, "one without"))
@@ -154,25 +161,30 @@ class Stream:
 
     def record_event(self, event: Event | None = None) -> Event:
         """Return an event, a new one by default, that is reached when all that was asked of the stream is done."""
+        _refuse_in_a_step("Stream.record_event")
         event = Event(device=self.device) if event is None else event
         event.record(self)
         return event
 
     def wait_event(self, event: Event) -> None:
         """Begin what the stream is asked from now on only after an event, of this GPU or another one."""
+        _refuse_in_a_step("Stream.wait_event")
         self.device.use()
         self.raw.wait_event(event.raw)
 
     def wait_stream(self, other: Stream) -> None:
         """Begin what the stream is asked from now on only after all that another one was asked so far."""
+        _refuse_in_a_step("Stream.wait_stream")
         self.wait_event(other.record_event())
 
     def query(self) -> bool:
         """Return whether all that was asked of the stream is done."""
+        _refuse_in_a_step("Stream.query")
         return bool(self.raw.done)
 
     def synchronize(self) -> None:
         """Wait until all that was asked of the stream is done."""
+        _refuse_in_a_step("Stream.synchronize")
         self.raw.synchronize()
 
 
@@ -191,6 +203,7 @@ def stream(stream: Stream) -> Iterator[Stream]:
     """
     if not isinstance(stream, Stream):
         raise DTypeError(explain("stream", "a Stream", type(stream).__name__))
+    _refuse_in_a_step("stream")
     stream.device.use()
     stream.raw.__enter__()
     try:
@@ -237,6 +250,16 @@ def memory_summary(device: DeviceLike = None) -> str:
     )
     lines = [f"  {label:26}{size / 2**20:12.1f} MiB" for label, size in rows]
     return "\n".join([f"{gpu}: {get_device_name(gpu)}", *lines])
+
+
+def _refuse_in_a_step(name: str) -> None:
+    """Raise in a captured step: a graph is recorded from one stream, and nobody waits within it.
+
+    Raises:
+        CaptureError: a captured step is running.
+    """
+    remedy = "use streams and events around the call of the step"
+    refuse_inside("work for the stream that the step is called on alone", f"tg.cuda.{name}", remedy)
 
 
 def _gpu(device: DeviceLike) -> Device:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable
 from types import ModuleType
@@ -69,6 +70,52 @@ def test_the_line_is_that_of_the_step_not_of_its_caller(where: str) -> None:
         return loss
 
     with pytest.raises(CaptureError, match=r"test_rules\.py, line \d+ \(print\(loss\)\): .*got one that is printed"):
+        tg.capture(step)(numbers(where))
+
+
+def test_the_line_is_the_users_where_a_library_of_pythons_reads(where: str) -> None:
+    for read in (lambda x: copy.deepcopy(x), lambda x: max([x[0], x[1]]), lambda x: copy.copy({1: copy.deepcopy(x)})):
+        with pytest.raises(CaptureError, match=rf"^in a captured step, {__file__}, line \d+ "):
+            tg.capture(read)(numbers(where))
+
+
+WAITS: dict[str, Callable[[tg.cuda.Stream, tg.cuda.Event], Any]] = {
+    "synchronize": lambda stream, event: tg.cuda.synchronize(),
+    "stream": lambda stream, event: tg.cuda.stream(stream).__enter__(),
+    "Event.record": lambda stream, event: event.record(),
+    "Event.wait": lambda stream, event: event.wait(),
+    "Event.query": lambda stream, event: event.query(),
+    "Event.synchronize": lambda stream, event: event.synchronize(),
+    "Event.elapsed_time": lambda stream, event: event.elapsed_time(event),
+    "Stream.record_event": lambda stream, event: stream.record_event(),
+    "Stream.wait_event": lambda stream, event: stream.wait_event(event),
+    "Stream.wait_stream": lambda stream, event: stream.wait_stream(stream),
+    "Stream.query": lambda stream, event: stream.query(),
+    "Stream.synchronize": lambda stream, event: stream.synchronize(),
+}
+
+
+@pytest.mark.parametrize("name", WAITS)
+def test_a_step_keeps_to_its_stream_and_waits_for_nothing(where: str, name: str) -> None:
+    stream, event = tg.cuda.Stream(), tg.cuda.Event(enable_timing=True)
+    step = tg.capture(lambda x: (WAITS[name](stream, event), x)[1], warmup=1)
+    for _ in range(3):
+        with pytest.raises(
+            CaptureError, match=rf"test_rules\.py, line \d+ .*, got tg\.cuda\.{name}; use streams .* around"
+        ):
+            step(numbers(where))
+    with tg.cuda.stream(stream):
+        assert tg.capture(lambda x: x * 2.0)(numbers(where)).tolist() == [2.0, 4.0, 6.0]
+
+
+def test_a_block_for_another_stream_is_refused_at_its_line(where: str) -> None:
+    stream = tg.cuda.Stream()
+
+    def step(x: tg.Tensor) -> tg.Tensor:
+        with tg.cuda.stream(stream):
+            return x * 2.0
+
+    with pytest.raises(CaptureError, match=r"test_rules\.py, line \d+ \(with tg\.cuda\.stream\(stream\):\)"):
         tg.capture(step)(numbers(where))
 
 

@@ -11,7 +11,9 @@ random numbers that nobody draws anew.
 from __future__ import annotations
 
 import linecache
+import os
 import sys
+import sysconfig
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -25,6 +27,10 @@ from .recording import Recording, current
 
 _PACKAGE = __name__.partition(".")[0]
 _NOT_THE_USERS = (_PACKAGE, "cupy", "cupy_backends", "numpy")
+_LIBRARIES = (
+    *(sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+    "<frozen ",
+)
 
 _inside: ContextVar[bool] = ContextVar("tinygrad_bn.inside_captured_step", default=False)
 _repeated: ContextVar[bool] = ContextVar("tinygrad_bn.repeated_host_work", default=False)
@@ -181,16 +187,24 @@ def refuse_drawing(remedy: str = "draw before the call and give the step a tenso
 def place_of(frames: Iterable[tuple[FrameType, int]]) -> str:
     """Return file, line and source of the innermost of some frames, given innermost first, that is of the user's code.
 
-    Of a step that lies in the package itself it is the step's own line.
+    Where there is none it is that of a library; of a step that lies in the package itself it is the step's own line.
     """
-    filename, line = "", 0
-    for frame, number in frames:
+    outermost: tuple[str, int] | None = None
+    of_a_library: tuple[str, int] | None = None
+    for frame, line in frames:
         module = str(frame.f_globals.get("__name__", ""))
-        if filename and module.startswith(f"{_PACKAGE}.captured"):
+        if outermost and module.startswith(f"{_PACKAGE}.captured"):
             break
-        filename, line = frame.f_code.co_filename, number
-        if module.partition(".")[0] not in _NOT_THE_USERS:
-            break
+        outermost = frame.f_code.co_filename, line
+        if module.partition(".")[0] in _NOT_THE_USERS:
+            continue
+        if not outermost[0].startswith(_LIBRARIES):
+            return _described(*outermost)
+        of_a_library = of_a_library or outermost
+    return _described(*(of_a_library or outermost or ("", 0)))
+
+
+def _described(filename: str, line: int) -> str:
     source = linecache.getline(filename, line).strip()
     place = f"{filename}, line {line}"
     return f"{place} ({source})" if source else place
