@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from memory import on_host
 
 import tinygrad_bn as tg
 from tinygrad_bn import nn
@@ -54,7 +55,7 @@ def product(model: nn.Module, vector: np.ndarray) -> np.ndarray:
     pieces = np.split(vector, np.cumsum([parameter.size for _, parameter in named])[:-1])
     parts = {name: piece.reshape(p.shape) for (name, p), piece in zip(named, pieces, strict=True)}
     found = hessian_vector_product(model, F.cross_entropy, *BATCH, parts)
-    return np.concatenate([found[name].ravel() for name, _ in named])
+    return np.concatenate([on_host(found[name]).ravel() for name, _ in named])
 
 
 CASES = [
@@ -93,7 +94,8 @@ def test_the_product_is_linear_and_symmetric_in_float32() -> None:
     random = np.random.default_rng(5)
 
     def times(vector: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return hessian_vector_product(model, F.cross_entropy, *batch, vector)
+        found = hessian_vector_product(model, F.cross_entropy, *batch, vector)
+        return {name: on_host(part) for name, part in found.items()}
 
     one, other = (
         {name: random.normal(size=p.shape).astype("float32") for name, p in model.named_parameters()} for _ in range(2)

@@ -30,7 +30,8 @@ def prepared(model: nn.Module, eps: float = EPS) -> nn.Module:
             module.eps = eps
     for parameter in model.parameters():
         if parameter.ndim == 1 and parameter.size > 1:
-            parameter.data += 0.3 * random.standard_normal(parameter.shape)
+            shifted = parameter.numpy() + 0.3 * random.standard_normal(parameter.shape)
+            parameter.data = parameter.device.from_host(shifted)
     return model
 
 

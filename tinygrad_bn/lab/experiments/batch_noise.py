@@ -49,7 +49,7 @@ def measure(
     """
     generator = np.random.default_rng(0)
     trained = train(RunConfig(**training))
-    pixels = _test_images(training["dataset"])
+    pixels = _test_images(training["dataset"]).to(next(trained.model.parameters()).device)
     values = _first_layer(trained.model, pixels)
     units = (values - values.mean(axis=0)) / values.std(axis=0)
     kurtosis = float((units**4).mean() - 3.0)

@@ -89,7 +89,8 @@ def _layers(model: nn.Module, dataset: str) -> list[Numbers]:
     normalize = data.Normalize(training_set.mean, training_set.std)
     model.train()
     with no_grad():
-        for images, _ in data.DataLoader(test_set, EVALUATION_BATCH, transform=normalize):
+        device = next(model.parameters()).device
+        for images, _ in data.DataLoader(test_set, EVALUATION_BATCH, transform=normalize, device=device):
             model(images)
     for handle in handles:
         handle.remove()

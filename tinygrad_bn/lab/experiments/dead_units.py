@@ -151,7 +151,8 @@ def _dead_at_once(model: nn.Module, config: RunConfig) -> int:
     probe = ModelProbe(model, config.activation)
     model.train()
     with probe.watching(), no_grad():
-        for images, _ in data.DataLoader(test_set, EVALUATION_BATCH, transform=normalize):
+        device = next(model.parameters()).device
+        for images, _ in data.DataLoader(test_set, EVALUATION_BATCH, transform=normalize, device=device):
             model(images)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm1d):

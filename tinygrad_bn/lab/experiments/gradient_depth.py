@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ... import nn
-from ...backend import get_device, manual_seed
+from ...backend import manual_seed
 from ...tensor import Tensor
 from ..probes.norms import norms
 from ..recipes import INITIALIZATIONS
@@ -49,7 +49,7 @@ def gradient_norms(
     output = model(Tensor(generator.normal(size=(batch_size, width))))
     output.backward(Tensor(generator.normal(size=(batch_size, width))))
     gradients = [kept.grad for kept in outputs if kept.grad is not None]
-    return [float(norm) for norm in norms([gradient.data for gradient in gradients], get_device("cpu"))]
+    return [float(norm) for norm in norms([gradient.data for gradient in gradients], output.device)]
 
 
 def growth_per_layer(gradients: Sequence[float], margin: int) -> float:

@@ -91,6 +91,7 @@ def _statistics(dataset: str) -> tuple[Any, Any]:
 
 def _input_of_second(model: nn.Module, images: Tensor) -> dict[str, Any]:
     first = model.features[0]
+    images = images.to(next(model.parameters()).device)
     with no_grad():
         # Evaluation first: a pass in training mode moves the running averages.
         model.eval()
