@@ -64,11 +64,12 @@ class Protocol:
     initialization: str = "default"
     augmentation: str = "none"
     validation_share: float = 0.0
+    autocast: str = "none"
 
 
 PROTOCOL = Protocol()
-#: What else a run's config says, none of which changes a number of this protocol.
-WITHOUT_EFFECT = ("depth", "step_probes", "landscape", "graph_frames", "device")
+#: What else a run's config says, none of which changes a number of this protocol on a CPU.
+WITHOUT_EFFECT = ("depth", "step_probes", "landscape", "graph_frames", "device", "float32_matmul_precision")
 
 
 # -- the protocol -----------------------------------------------------------------------------------------
