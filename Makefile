@@ -56,6 +56,11 @@ bench: $(VENV)/.run ## compare speed with other frameworks (about an hour); opti
 bench-graphs: $(VENV)/.run ## compare drawings with other tools' (some minutes); options: make bench-graphs ARGS="--help"
 	@$(BIN)/python -m benchmarks.drawing $(ARGS)
 
+# It runs where there is a GPU and no network: with the environment that is here, else with the Python that has CuPy and PyTorch.
+.PHONY: gpu-check
+gpu-check: ## on a machine with a GPU: what works there, all tests on it, speed beside PyTorch's; options: make gpu-check ARGS="--help"
+	@$(or $(wildcard $(BIN)/python),$(PYTHON)) -m benchmarks.gpu $(ARGS)
+
 # -- checks -----------------------------------------------------------------------------------------------
 
 .PHONY: test
