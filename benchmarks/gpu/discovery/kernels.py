@@ -91,6 +91,11 @@ def others(place: Place) -> Found:
     images = random.normal(size=_images(place))
     rows = random.normal(size=(64, 10) if place.small else (4096, 1000))
     labels = random.integers(0, rows.shape[1], len(rows))
+    targets = {tg.get_device(name): tg.tensor(labels, device=name) for name in ("cpu", place.ours)}
+
+    def loss(x: tg.Tensor) -> tg.Tensor:
+        return F.cross_entropy(x, targets[x.device])
+
     cases: dict[str, Any] = {}
     for dtype in ("float32", "bfloat16"):
         cases |= {
@@ -99,12 +104,8 @@ def others(place: Place) -> Found:
             f"adaptive_avg_pool2d 1, {dtype}": (partial(F.adaptive_avg_pool2d, output_size=1), [images], dtype, 2),
             f"gelu, {dtype}": (F.gelu, [images], dtype, 5),
             f"softmax, {dtype}": (partial(F.softmax, dim=1), [rows], dtype, 5),
+            f"cross_entropy, {dtype}": (loss, [rows], dtype, 3),
         }
-
-        def loss(x: tg.Tensor) -> tg.Tensor:
-            return F.cross_entropy(x, tg.tensor(labels, device=x.device))
-
-        cases[f"cross_entropy, {dtype}"] = (loss, [rows], dtype, 3)
     return _all(place, cases)
 
 
