@@ -38,6 +38,10 @@ class GraphError(TinygradBNError, RuntimeError):
     """The autograd graph was used in a way that has no meaning."""
 
 
+class MemoryLayoutError(TinygradBNError, BufferError):
+    """Memory cannot be given to another library as it lies."""
+
+
 class CaptureError(TinygradBNError, RuntimeError):
     """A captured step does what a recording on the device cannot repeat."""
 

@@ -16,7 +16,7 @@ from .backend.capturing import may_show_values, refuse_host_array, refuse_inside
 from .checks import as_index, as_number, as_shape, normalize_axes, normalize_axis
 from .conversion import as_array
 from .dtypes import as_dtype, is_bfloat16, is_floating, is_half
-from .errors import ArgumentError, DTypeError, GraphError, OutOfBoundsError, ShapeError, explain
+from .errors import ArgumentError, DTypeError, GraphError, MemoryLayoutError, OutOfBoundsError, ShapeError, explain
 from .indexing import names_by_bools, plain_index
 
 Axis = int | Sequence[int] | None
@@ -181,6 +181,9 @@ class Tensor(Value):
 
     def __dlpack_device__(self) -> Any:
         return self.data.__dlpack_device__()
+        if not copy and any(stride < 0 for stride in self.data.strides):  # PyTorch ends the process at the sight of one
+            expected, got = "memory that no axis runs through backwards", f"strides {self.data.strides}"
+            raise MemoryLayoutError(explain("__dlpack__", expected, got, "copy() it"))
 
     @property
     def __cuda_array_interface__(self) -> Any:

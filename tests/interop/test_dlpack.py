@@ -130,9 +130,7 @@ def test_axes_that_run_backwards_are_not_given_away() -> None:
     for dtype in ("float32", "bfloat16"):
         for x in (tg.arange(6, dtype=dtype)[::-1], tg.ones(2, 3, dtype=dtype)[:, ::-1], tg.ones(1, dtype=dtype)[::-1]):
             for share in (torch.from_dlpack, to_dlpack):
-                with pytest.raises(
-                    BufferError, match=r"^in __dlpack__: expected .+ backwards, got strides .+; copy\(\) it"
-                ):
+                with pytest.raises(BufferError, match=r"^in __dlpack__: .+ backwards, got strides .+; copy\(\) it"):
                     share(x)
             assert torch.from_dlpack(x.copy()).tolist() == x.tolist()
     x = tg.arange(6, dtype="float32")[::-1]
