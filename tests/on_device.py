@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+import re
 import traceback
 
 import pytest
@@ -15,7 +17,14 @@ from tinygrad_bn.backend import get_device, set_default_device, unavailable_reas
 
 def add_option(parser: pytest.Parser) -> None:
     """Add the option."""
-    parser.addoption("--device", default="cpu", help="where tests compute that name no device: cpu, cuda, cuda:N")
+    where = "where tests compute that name no device: cpu, cuda, cuda:N"
+    parser.addoption("--device", default="cpu", type=_device_name, help=where)
+
+
+def _device_name(name: str) -> str:
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):  # it cannot be used either, but skipping all tests would hide that
+        raise argparse.ArgumentTypeError(f"expected cpu, cuda or cuda:N, got {name!r}")
+    return name
 
 
 def is_emulated(config: pytest.Config) -> bool:

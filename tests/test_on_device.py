@@ -14,7 +14,7 @@ ABOUT_ANY_DEVICE = "tests/backend/test_default_device.py::test_what_is_made_with
 ABOUT_THE_CPU = "tests/backend/test_default_device.py::test_it_is_the_cpu_at_first"
 
 
-def run(*options: str) -> str:
+def run(*options: str, returncode: int = 0) -> str:
     """Return what pytest says of two tests."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TINYGRAD_BN")}
     done = subprocess.run(
@@ -36,8 +36,8 @@ def run(*options: str) -> str:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+    assert done.returncode == returncode, done.stdout + done.stderr
+    return done.stdout + done.stderr
 
 
 @pytest.mark.cpu_only("starts pytest anew")
@@ -52,6 +52,13 @@ def test_on_a_gpu_only_what_is_about_the_cpu_is_left_out() -> None:
     said = run("--device", "cuda", "--emulated-gpu")
     assert "1 passed, 1 skipped" in said
     assert "about the CPU alone: asks for the default that nobody has changed" in said
+
+
+@pytest.mark.cpu_only("starts pytest anew")
+@pytest.mark.parametrize("name", ["cdua", "cuda:", "cuda1", "gpu", ""])
+def test_a_name_of_no_device_is_a_usage_error(name: str) -> None:
+    said = run("--device", name, returncode=pytest.ExitCode.USAGE_ERROR)
+    assert f"argument --device: expected cpu, cuda or cuda:N, got {name!r}" in said
 
 
 def test_the_default_is_the_cpu() -> None:
