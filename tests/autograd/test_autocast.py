@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -250,10 +251,34 @@ def test_each_thread_has_its_own() -> None:
     assert found == [np.float32]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64", "int8", np.float32, "half a float"])
+@pytest.mark.parametrize(
+    "dtype", ["float32", "float64", "int8", np.float32, "half a float", "bf16", None, 3, torch.float16]
+)
 def test_other_dtypes_are_refused(dtype: Any) -> None:
-    with pytest.raises(DTypeError, match="in autocast: expected float16"):
+    said = f"in autocast: expected 'float16' or 'bfloat16', got {dtype!r}"
+    with pytest.raises(DTypeError, match=f"^{re.escape(said)}$"):
         tg.autocast(dtype)
+
+
+def test_a_device_is_refused_with_the_reason() -> None:
+    calls: list[Callable[[], Any]] = [
+        lambda: tg.autocast("cuda"),
+        lambda: tg.autocast("cpu", dtype="bfloat16"),  # type: ignore[misc]
+        lambda: tg.autocast("cuda", dtype="bfloat16", enabled=True),  # type: ignore[misc]
+        lambda: tg.autocast(device_type="cuda", dtype="bfloat16"),  # type: ignore[call-arg]
+    ]
+    for call in calls:
+        with pytest.raises(DTypeError, match=r"^in autocast: expected .+; leave out the device, as in autocast\("):
+            call()
+    assert not is_autocast_enabled()
+
+
+def test_a_decorator_without_parentheses_is_refused() -> None:
+    with pytest.raises(DTypeError, match=r"got <function .+>; write @tg.autocast\(\) with parentheses"):
+
+        @tg.autocast
+        def inner() -> None:
+            pass
 
 
 def test_wrong_flags_are_refused() -> None:

@@ -7,6 +7,7 @@ and gradients go back through them: those of parameters arrive in float32, in wh
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from contextvars import ContextVar, Token
 from typing import Any, NamedTuple, TypeVar
@@ -22,6 +23,8 @@ from .modes import inside
 from .value import Value
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+
+_NO_DEVICE = "leave out the device, as in autocast('bfloat16'): it holds on all of them"
 
 
 class autocast:  # noqa: N801 - used like a keyword, and PyTorch's name
@@ -50,10 +53,14 @@ class autocast:  # noqa: N801 - used like a keyword, and PyTorch's name
     (dtype('float16'), dtype('float32'), dtype('float32'))
     """
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Refuse PyTorch's form with a device, which would be Python's error about an argument that is given twice."""
+        if "device_type" in kwargs or (args and "dtype" in kwargs):
+            raise DTypeError(explain("autocast", "a dtype alone", f"{(*args, *kwargs)!r}", _NO_DEVICE))
+        return super().__new__(cls)
+
     def __init__(self, dtype: Any = "float16", enabled: bool = True) -> None:
-        self._dtype = as_dtype("autocast", dtype)
-        if not is_half(self._dtype):
-            raise DTypeError(explain("autocast", "float16 or bfloat16", str(self._dtype)))
+        self._dtype = _as_half(dtype)
         self._enabled = as_bool("autocast", "enabled", enabled)
         self._tokens: list[Token[_Region | None]] = []
 
@@ -69,6 +76,22 @@ class autocast:  # noqa: N801 - used like a keyword, and PyTorch's name
     def __call__(self, function: _Function) -> _Function:
         """Return the function, each of its calls in a region of its own."""
         return inside(lambda: autocast(self._dtype, self._enabled), "autocast", function)
+
+
+def _as_half(dtype: Any) -> np.dtype[Any]:
+    """Return float16 or bfloat16, or raise DTypeError with what is meant by something else."""
+    try:
+        result = None if dtype is None else as_dtype("autocast", dtype)  # to NumPy, None is float64
+    except DTypeError:
+        result = None
+    if result is not None and is_half(result):
+        return result
+    remedy = None
+    if inspect.isroutine(dtype):
+        remedy = "write @tg.autocast() with parentheses"
+    elif isinstance(dtype, str) and dtype.startswith(("cpu", "cuda")):
+        remedy = _NO_DEVICE
+    raise DTypeError(explain("autocast", "'float16' or 'bfloat16'", repr(dtype), remedy))
 
 
 class _Cast(NamedTuple):
