@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ..checks import as_bool
+
 _benchmark = False
 
 
@@ -17,6 +19,9 @@ def set_cudnn_benchmark(benchmark: bool) -> None:
     shape's first step takes longer, later ones may be faster, and another run may choose other algorithms, whose
     results differ in the last bits; within a run results repeat either way. A shape that is first met in a captured
     step is left to the heuristics.
+
+    Raises:
+        DTypeError: it is neither True nor False.
     """
     global _benchmark
-    _benchmark = bool(benchmark)
+    _benchmark = as_bool("set_cudnn_benchmark", "benchmark", benchmark)
