@@ -238,6 +238,13 @@ def test_wrong_arguments() -> None:
         scaler.scale(1.0)
     with pytest.raises(DTypeError, match="an iterable of Tensors, got str"):
         scaler.scale(["a"])
+    for scaler in (tg.GradScaler(), tg.GradScaler(enabled=False)):
+        for call in (scaler.step, scaler.unscale_):
+            for value in (3, None, torch.optim.SGD([torch.ones(1, requires_grad=True)])):
+                with pytest.raises(
+                    DTypeError, match=r"^in GradScaler\.(step|unscale_): expected an optimiser of tg.optim"
+                ):
+                    call(value)  # type: ignore[arg-type]
 
 
 def test_another_scale_is_set_by_hand() -> None:

@@ -111,11 +111,13 @@ class GradScaler:
 
         Raises:
             GraphError: it was done already since the last `update`; no loss was scaled; no parameter has a gradient.
-            DTypeError: a gradient is float16: parameters in float16 cannot be trained with small steps.
+            DTypeError: it is no optimiser; a gradient is float16: parameters in float16 cannot be trained with small
+                steps.
         """
+        where = f"{_WHERE}.unscale_"
+        _check_optimizer(where, optimizer)
         if not self._enabled:
             return
-        where = f"{_WHERE}.unscale_"
         stage = self._stages.get(optimizer)
         if stage is not None:
             got = "a second unscale_()" if stage is _Stage.UNSCALED else "one after step()"
@@ -162,7 +164,9 @@ class GradScaler:
 
         Raises:
             GraphError: it was called for this optimiser already since the last `update`; or as in `unscale_`.
+            DTypeError: as in `unscale_`.
         """
+        _check_optimizer(f"{_WHERE}.step", optimizer)
         if not self._enabled:
             optimizer.step()
             return
@@ -257,3 +261,8 @@ class GradScaler:
         if self._scale is not None and self._streak is not None:
             self._scale.assign_(self._start[0])
             self._streak.assign_(streak)
+
+
+def _check_optimizer(where: str, value: Any) -> None:
+    if not isinstance(value, Optimizer):
+        raise DTypeError(explain(where, "an optimiser of tg.optim", repr(value)[:80]))
