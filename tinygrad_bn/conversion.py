@@ -10,7 +10,7 @@ import numpy as np
 from .autograd import Value
 from .backend import Device, device_of, get_device
 from .dtypes import as_dtype, is_number
-from .errors import DTypeError, ShapeError, explain
+from .errors import DTypeError, ShapeError, TinygradBNError, explain
 
 
 def as_array(where: str, data: Any, dtype: np.dtype[Any] | None) -> tuple[Device, Any]:
@@ -29,6 +29,13 @@ def as_array(where: str, data: Any, dtype: np.dtype[Any] | None) -> tuple[Device
         raise DTypeError(explain(where, "numbers", "a sequence of tensors", "use tg.stack to join tensors"))
     try:
         array = np.asarray(data)
+    except TinygradBNError:
+        raise
+    except (RuntimeError, TypeError) as error:  # of another library's array
+        has_graph = getattr(data, "requires_grad", False)
+        remedy = "detach() it first" if has_graph else "use tg.from_dlpack where it has DLPack"
+        got = f"{type(data).__name__}: {error}"
+        raise DTypeError(explain(where, "an array NumPy can read", got, remedy)) from error
     except ValueError as error:
         raise ShapeError(explain(where, "nested sequences of equal lengths", str(error))) from error
     if not is_number(array.dtype):
