@@ -35,8 +35,13 @@ def test_a_failing_block_leaves_the_old_file_and_no_temporary_one(tmp_path: Path
 
 
 def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError), atomic_writer(tmp_path / "none" / "file"):
-        pass
+    (tmp_path / "file").touch()
+    for folder, error in (("none", FileNotFoundError), ("file", NotADirectoryError)):
+        path = tmp_path / folder / "result.json"
+        with pytest.raises(error) as caught, atomic_writer(path):
+            pass
+        assert caught.value.filename == str(path)  # not that of the temporary file
+        assert ".tmp" not in str(caught.value)
 
 
 def test_two_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
