@@ -175,15 +175,15 @@ class Tensor(Value):
     ) -> Any:
         refuse_reading("one that another library is given")
         self._check_shareable("__dlpack__")
+        if not copy and any(stride < 0 for stride in self.data.strides):  # PyTorch ends the process at the sight of one
+            expected, got = "memory that no axis runs through backwards", f"strides {self.data.strides}"
+            raise MemoryLayoutError(explain("__dlpack__", expected, got, "copy() it"))
         request = {"stream": stream, "max_version": max_version, "dl_device": dl_device, "copy": copy}
         given = {name: value for name, value in request.items() if value is not None}  # arrays may know fewer names
         return dlpack.exported(self.data, is_bfloat16(self.dtype), **given)
 
     def __dlpack_device__(self) -> Any:
         return self.data.__dlpack_device__()
-        if not copy and any(stride < 0 for stride in self.data.strides):  # PyTorch ends the process at the sight of one
-            expected, got = "memory that no axis runs through backwards", f"strides {self.data.strides}"
-            raise MemoryLayoutError(explain("__dlpack__", expected, got, "copy() it"))
 
     @property
     def __cuda_array_interface__(self) -> Any:
