@@ -7,6 +7,7 @@ from typing import Any
 
 from . import ops
 from .autograd import Op, apply
+from .backend.capturing import refuse_host_operand
 from .checks import normalize_axis
 from .dtypes import is_floating, promoted
 from .errors import DTypeError, ShapeError, explain
@@ -49,6 +50,7 @@ def stack(tensors: Iterable[Tensor], axis: int = 0) -> Tensor:
 def where(condition: Any, a: Any, b: Any) -> Tensor:
     """Return a where the condition holds, b elsewhere; operands broadcast, numbers take the other one's dtype."""
     if not isinstance(condition, Tensor):
+        refuse_host_operand(condition)
         condition = Tensor(condition, device=next((t.device for t in (a, b) if isinstance(t, Tensor)), None))
     if condition.dtype.kind != "b":
         condition = condition != 0

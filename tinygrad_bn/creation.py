@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .backend import Device, Generator, default_generator, device_of, dlpack, fed, get_device
-from .backend.capturing import refuse_host_array
+from .backend.capturing import refuse_host_array, refuse_host_operand
 from .checks import as_index, as_number, as_shape
 from .dtypes import as_dtype, bfloat16
 from .errors import ArgumentError, DeviceError, DTypeError, explain
@@ -45,6 +45,7 @@ def from_numpy(array: np.ndarray) -> Tensor:
 
 def from_array(array: Any) -> Tensor:
     """Return a tensor that shares the memory of an array of any known device."""
+    refuse_host_array(array)
     device = device_of(array)
     if device is None:
         raise DTypeError(explain("from_array", "an array of a known device", type(array).__name__, "use tensor(...)"))
@@ -80,6 +81,7 @@ def from_dlpack(source: Any) -> Tensor:
         array = xp.from_dlpack(exporter)
     except (BufferError, RuntimeError, TypeError, ValueError) as error:
         raise DTypeError(explain("from_dlpack", "an array of plain numbers, without a graph", str(error))) from error
+    refuse_host_operand(array)
     as_dtype("from_dlpack", array.dtype)  # raises if it is none of ours
     return from_array(array.view(bfloat16("from_dlpack")) if exporter.is_bfloat16 else array)
 

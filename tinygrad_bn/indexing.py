@@ -8,6 +8,7 @@ import numpy as np
 
 from .autograd import Value
 from .backend import Device
+from .backend.capturing import refuse_host_operand
 from .errors import DeviceError, OutOfBoundsError, explain
 
 
@@ -40,6 +41,7 @@ def _plain_part(part: Any, device: Device) -> Any:
         device.use()
         array = part.data.copy()
     elif isinstance(part, list | tuple | np.ndarray):
+        refuse_host_operand(part)
         try:
             array = np.array(part, dtype=None if np.size(part) else "int64")
         except ValueError as error:

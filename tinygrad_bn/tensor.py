@@ -12,7 +12,13 @@ import numpy as np
 from . import autograd, ops
 from .autograd import HookHandle, Node, Value, Version, apply, check_in_place
 from .backend import Device, device_of, dlpack, get_device
-from .backend.capturing import may_show_values, refuse_host_array, refuse_inside, refuse_reading
+from .backend.capturing import (
+    may_show_values,
+    refuse_host_array,
+    refuse_host_operand,
+    refuse_inside,
+    refuse_reading,
+)
 from .checks import as_index, as_number, as_shape, normalize_axes, normalize_axis
 from .conversion import as_array
 from .dtypes import as_dtype, is_bfloat16, is_floating, is_half
@@ -833,6 +839,7 @@ class Tensor(Value):
         if isinstance(values, Tensor) and values.requires_grad and autograd.is_grad_enabled():
             expected, remedy = "values that need no gradient", "detach() them, or use tg.where or tg.concatenate"
             raise GraphError(explain(where, expected, "a tensor that requires grad", remedy))
+        refuse_host_operand(values)
         plain, _ = plain_index(index, self.device)
         with np.errstate(all="ignore"):  # a value too large for the dtype becomes infinite
             source, array = as_array(where, values, self.dtype)
@@ -868,6 +875,7 @@ def _operand(value: Any) -> Any:
         return value
     device = device_of(value)
     if device is not None:
+        refuse_host_operand(value)
         as_dtype("operand", value.dtype)
         target = get_device() if device.xp is np else device
         result = Tensor.__new__(Tensor)

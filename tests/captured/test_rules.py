@@ -126,6 +126,29 @@ REMEDIES: dict[str, tuple[Callable[[tg.Tensor], Any], str]] = {
     "mask": (lambda x: x[x > 0], "use tg.where"),
     "seed": (lambda x: tg.manual_seed(0), "set the seed before the call"),
     "array": (lambda x: x + tg.tensor(np.ones(3), device=str(x.device)), "give it to the step"),
+    "array as an operand": (lambda x: x + np.ones(3, np.float32), "give it to the step"),
+    "array on the left": (lambda x: np.ones(3, np.float32) * x, "give it to the step"),
+    "array as a matrix": (lambda x: x @ np.ones((3, 2), np.float32), "give it to the step"),
+    "array as a condition": (lambda x: tg.where(np.array([True, False, True]), x, 0.0), "give it to the step"),
+    "array where": (lambda x: tg.where(x > 0, np.ones(3), x), "give it to the step"),
+    "larger of arrays": (lambda x: tg.maximum(x, np.ones(3)), "give it to the step"),
+    "array assigned": (lambda x: (x * 1).assign_(np.ones(3)), "give it to the step"),
+    "array assigned to elements": (lambda x: (x * 1).__setitem__(slice(None), np.ones(3)), "give it to the step"),
+    "array as an index": (lambda x: x[np.array([0, 1])], "give it to the step"),
+    "array as a part of an index": (lambda x: x.unsqueeze(0)[0, np.array([0, 1])], "give it to the step"),
+    "array as an index to assign to": (lambda x: (x * 1).__setitem__(np.array([0]), 1.0), "give it to the step"),
+    "array as a gradient": (lambda x: (x.requires_grad_() * 2).backward(np.ones(3)), "give it to the step"),
+    "list of arrays": (lambda x: tg.tensor([np.ones(3)] * 2, device=str(x.device)), "give it to the step"),
+    "array as a parameter": (lambda x: nn.Parameter(np.ones(3)), "give it to the step"),
+    "array by DLPack": (lambda x: tg.from_dlpack(np.ones(3)), "give it to the step"),
+    "array of some device": (lambda x: tg.from_array(np.ones(3)), "give it to the step"),
+    "array as a state": (
+        lambda x: nn.PReLU().load_state_dict({"weight": np.ones(1, np.float32)}),
+        "give it to the step",
+    ),
+    "saved": (lambda x: tg.interop.save_file({"x": x}, "never-written"), "save after the call"),
+    "model saved": (lambda x: tg.interop.save_model(nn.Linear(1, 1), "never-written"), "save after the call"),
+    "loaded": (lambda x: tg.interop.load_file("never-read"), "load before the call"),
     "array as a tensor": (lambda x: x + tg.Tensor(np.ones(3), device=str(x.device)), "give it to the step"),
     "shared array": (lambda x: tg.from_numpy(np.ones(3)), "give it to the step"),
     "loader": (lambda x: next(iter(tg.data.DataLoader((np.ones((2, 3)), [0, 1]), 1)))[0], "give it to the step"),
@@ -137,6 +160,20 @@ def test_remedies(where: str, name: str) -> None:
     function, remedy = REMEDIES[name]
     with pytest.raises(CaptureError, match=f"test_rules.py.*{remedy}"):
         tg.capture(function)(numbers(where))
+
+
+def test_numbers_in_lists_and_numpys_scalars_are_constants(where: str) -> None:
+    kept = tg.zeros(3, device=where)
+
+    def step(x: tg.Tensor) -> tg.Tensor:
+        kept[[0, 2]] = [5.0, 6.0]
+        kept[np.int64(1)] = np.float32(7.0)
+        return tg.where([True, False, True], x, 0.0)[[2, 1]] * np.float32(2.0)
+
+    captured = tg.capture(step, warmup=1)
+    for _ in range(3):
+        assert captured(numbers(where)).tolist() == [6.0, 0.0]
+        assert kept.tolist() == [5.0, 7.0, 6.0]
 
 
 def test_the_remedy_for_averages_over_all_batches(where: str) -> None:

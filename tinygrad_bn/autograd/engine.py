@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import renew_in_children
+from ..backend.capturing import refuse_host_operand
 from ..dtypes import is_number
 from ..errors import ArgumentError, DeviceError, DTypeError, GraphError, ShapeError, explain
 from ..kernels import kernels_of
@@ -137,6 +138,7 @@ def _starting_gradient(where: str, output: Any, gradient: Any) -> Any:
             )
         return output.wrap(output.device.use().ones(output.shape, dtype=output.dtype))
     if not isinstance(gradient, Value):
+        refuse_host_operand(gradient)
         gradient = output.wrap(_as_array(where, gradient, output))
     if gradient.device is not output.device:
         raise DeviceError(explain(where, f"a gradient on {output.device}", str(gradient.device), "use to()"))

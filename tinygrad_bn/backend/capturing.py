@@ -172,9 +172,25 @@ def refuse_host_array(data: Any) -> None:
     Args:
         data: what the caller's caller has given.
     """
-    if isinstance(data, np.ndarray) and _inside.get() and not _is_asked_by_the_package():
+    if _inside.get() and not _is_asked_by_the_package():
+        refuse_host_operand(data)
+
+
+def refuse_host_operand(value: Any) -> None:
+    """Raise if a captured step computes with a NumPy array, as `refuse_host_array`; the package itself uses tensors.
+
+    Args:
+        value: an operand, an index or the values of an assignment.
+    """
+    if _inside.get() and _holds_host_array(value):
         remedy = "make the tensor before the call, and give it to the step"
         refuse_inside("data as tensors among the arguments", "a NumPy array, which is read once", remedy)
+
+
+def _holds_host_array(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return any(_holds_host_array(part) for part in value)
+    return isinstance(value, np.ndarray)
 
 
 def refuse_drawing(remedy: str = "draw before the call and give the step a tensor") -> None:

@@ -43,8 +43,8 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         result = input
         for d, (before, after) in enumerate(widths):
             if before or after:
-                index = _source_index(mode, input.shape[d], before, after)
-                result = result[(slice(None),) * d + (input.device.from_host(index),)]
+                index = input.device.from_host(_source_index(mode, input.shape[d], before, after))
+                result = result[(slice(None),) * d + (input.wrap(index),)]
         return result
     inside = tuple(
         slice(max(0, -before), n - max(0, -after)) for n, (before, after) in zip(input.shape, widths, strict=True)

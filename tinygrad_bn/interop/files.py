@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backend.capturing import refuse_inside, refuse_reading
 from ..creation import from_array
 from ..dtypes import as_dtype
 from ..errors import DataError, DTypeError, explain, missing_dependency
@@ -38,6 +39,7 @@ def save_file(tensors: Mapping[str, Any], path: StrPath) -> None:
         DTypeError: it is no mapping, a name is no string, or a value is no array of numbers.
         OSError: the folder does not exist or cannot be written.
     """
+    refuse_reading("one that is written into a file", "save after the call")
     library = _safetensors("save_file")
     if not isinstance(tensors, Mapping):
         raise DTypeError(explain("save_file", "a mapping from names to tensors", type(tensors).__name__))
@@ -53,6 +55,7 @@ def load_file(path: StrPath) -> dict[str, Tensor]:
         MissingDependencyError: the package safetensors is not installed, or, where the file has bfloat16, ml_dtypes.
         DataError: there is no such file, or it is not a whole safetensors file of dtypes that tensors have.
     """
+    refuse_inside("data as tensors among the arguments", "a file, which is read once", "load before the call")
     library = _safetensors("load_file")
     try:
         arrays = {

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import Device
+from ..backend.capturing import refuse_host_array
 from ..kernels import kernels_of
 from ..tensor import Tensor
 
@@ -34,6 +35,7 @@ class Parameter(Tensor):
         device: str | Device | None = None,
         name: str | None = None,
     ) -> None:
+        refuse_host_array(data)
         super().__init__(data, dtype=dtype, device=device, requires_grad=requires_grad, name=name)
         self.data = _laid_out(self.device, self.data)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..autograd import no_grad
 from ..backend import device_of
+from ..backend.capturing import refuse_host_operand
 from ..creation import from_array, from_dlpack
 from ..errors import DTypeError, StateError, TinygradBNError, explain
 from ..tensor import Tensor
@@ -58,6 +59,7 @@ def _as_tensor(where: str, name: str, value: Any) -> Tensor:
     """Return a value of a state as a tensor, without copying it."""
     if isinstance(value, Tensor):
         return value
+    refuse_host_operand(value)
     try:
         return from_array(value) if device_of(value) is not None else from_dlpack(value)
     except (TinygradBNError, BufferError, ValueError, TypeError) as error:
