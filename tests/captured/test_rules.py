@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import inspect
 from collections.abc import Callable
 from types import ModuleType
@@ -318,6 +319,48 @@ def test_other_values_of_arguments_are_other_steps(where: str) -> None:
     if where == "cuda":
         assert len(captured.graphs) == 4
         assert calls == [2, 2, 2.0, 2.0, True, True, 3, 3]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Hashable ones, and one that is nobody's business."""
+
+    rate: Any
+    note: list[str] = dataclasses.field(default_factory=list, compare=False)
+
+
+EQUAL_VALUES: dict[str, tuple[Any, Any]] = {
+    "signs": (0.0, -0.0),
+    "signs of NumPy's": (np.float32(0.0), np.float32(-0.0)),
+    "signs of complex ones": (complex(0.0, 0.0), complex(0.0, -0.0)),
+    "signs in a list": ([0.0], [-0.0]),
+    "types": (True, 1),
+    "dataclasses": (Settings(1), Settings(1.0)),
+    "dataclasses of dataclasses": (Settings((Settings(0.0),)), Settings((Settings(-0.0),))),
+    "sets": (frozenset({1}), frozenset({1.0})),
+    "keys": ({1: None}, {True: None}),
+    "keys that are tuples": ({(0.0, 1): None}, {(-0.0, 1): None}),
+}
+
+
+@pytest.mark.parametrize("name", EQUAL_VALUES)
+def test_values_that_are_equal_and_not_the_same_are_other_steps(where: str, name: str) -> None:
+    def step(x: tg.Tensor, value: Any) -> tg.Tensor:
+        return x * float(len(repr(value)))
+
+    captured = tg.capture(step, warmup=1)
+    for _ in range(3):
+        for value in EQUAL_VALUES[name]:
+            assert repr(EQUAL_VALUES[name][0]) != repr(EQUAL_VALUES[name][1])
+            assert captured(numbers(where, 1.0), value).item() == len(repr(value))
+    assert len(captured.graphs) == (2 if where == "cuda" else 0)
+
+
+def test_values_that_are_the_same_are_one_step(where: str) -> None:
+    captured = tg.capture(lambda x, value: x * 2.0, warmup=1)
+    for i in range(4):
+        captured(numbers(where), {"a": (Settings(0.5, [str(i)]), frozenset({1.5}), float("nan"), np.float32("nan"))})
+    assert [info.replays for info in captured.graphs] == ([2] if where == "cuda" else [])
 
 
 def test_shapes_dtypes_and_modes_are_steps_of_their_own(where: str) -> None:

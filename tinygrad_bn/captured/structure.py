@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Hashable
 from typing import Any
+
+import numpy as np
 
 from ..backend import Device
 from ..errors import CaptureError, explain
@@ -40,16 +43,38 @@ def layout_of(where: str, value: Any, place: str, tensors: list[Tensor]) -> Hash
         return (Tensor, value.shape, value.dtype)
     kind = type(value)
     if kind is dict:
-        return (kind, *((name, layout_of(where, part, f"{place}[{name!r}]", tensors)) for name, part in value.items()))
+        parts = ((name, layout_of(where, part, f"{place}[{name!r}]", tensors)) for name, part in value.items())
+        return (kind, *((_identity(name), layout) for name, layout in parts))
     if kind in (tuple, list) or is_named_tuple(value):
         return (kind, *(layout_of(where, part, f"{place}[{i}]", tensors) for i, part in enumerate(value)))
-    try:
-        hash(value)
-    except TypeError as error:
+    if not _is_hashable(value):
         expected = "tensors, tuples, lists, dicts and hashable values as arguments"
         got = f"{kind.__name__} as {place}"
-        raise CaptureError(explain(where, expected, got, "give numbers that change as a tensor")) from error
+        raise CaptureError(explain(where, expected, got, "give numbers that change as a tensor"))
+    return _identity(value)
+
+
+def _identity(value: Hashable) -> Hashable:
+    """Return what tells a value apart from others that equal it, as 1 does 1.0 and True, and 0.0 does -0.0."""
+    kind = type(value)
+    if isinstance(value, float | complex | np.inexact):
+        return (kind, repr(value))
+    if isinstance(value, tuple):
+        return (kind, value, *(_identity(part) for part in value))
+    if isinstance(value, frozenset):
+        return (kind, value, frozenset(_identity(part) for part in value))
+    if dataclasses.is_dataclass(value):
+        compared = (getattr(value, field.name) for field in dataclasses.fields(value) if field.compare)
+        return (kind, value, *(_identity(part) for part in compared if _is_hashable(part)))
     return (kind, value)
+
+
+def _is_hashable(value: Any) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
 
 
 def check_outputs(where: str, value: Any, device: Device, place: str = "the result") -> None:
