@@ -218,6 +218,10 @@ class Tensor(Value):
         values = np.array2string(array, separator=", ", threshold=100, edgeitems=3, prefix=" " * 7)
         return f"Tensor({', '.join(notes)},\n       {values})"
 
+    def __format__(self, specification: str) -> str:
+        """Return the only element written as asked for, as in f"{loss:.2f}"; the same as `str` where nothing is."""
+        return format(self.item(), specification) if specification else str(self)
+
     def __len__(self) -> int:
         if self.ndim == 0:
             raise DTypeError(explain("len", "a tensor with at least one axis", "a tensor without axes"))

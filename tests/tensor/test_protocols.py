@@ -86,7 +86,18 @@ def test_numbers() -> None:
         float(tg.zeros(2))
     with pytest.raises(ShapeError, match="one element"):
         int(tg.zeros(2))
-    assert f"{tg.tensor(2.5).item():.2f}" == "2.50"
+
+
+def test_formatting() -> None:
+    assert f"{tg.tensor(2.5, requires_grad=True):.2f}" == f"{tg.tensor([[2.5]]):.2f}" == "2.50"
+    assert f"{tg.tensor(2.5, dtype='bfloat16'):8.3f}" == "   2.500"
+    assert f"{tg.tensor(7, dtype='int64'):03d}" == "007"
+    for x in (tg.ones(2), tg.tensor(2.5)):
+        assert f"{x}" == str(x)
+    with pytest.raises(ShapeError, match=r"one element, got shape \(2,\)"):
+        f"{tg.ones(2):.2f}"
+    with pytest.raises(ValueError, match="code 'd'"):
+        f"{tg.tensor(2.5):d}"
 
 
 def test_truth() -> None:
