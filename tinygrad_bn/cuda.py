@@ -14,10 +14,10 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from .backend import Device, get_default_device, get_device, unavailable_reason
+from .backend import Device, get_gpu, unavailable_reason
 from .backend import cuda as _backend
 from .backend.capturing import refuse_inside
-from .errors import ArgumentError, DeviceError, DTypeError, explain
+from .errors import ArgumentError, DTypeError, explain
 
 DeviceLike = str | int | Device | None
 
@@ -69,7 +69,7 @@ def device_count() -> int:
 
 def get_device_properties(device: DeviceLike = None) -> DeviceProperties:
     """Return what a GPU is."""
-    gpu = _gpu(device)
+    gpu = get_gpu(device)
     found = gpu.xp.cuda.runtime.getDeviceProperties(_index(gpu))
     return DeviceProperties(
         found["name"].decode(), found["major"], found["minor"], found["totalGlobalMem"], found["multiProcessorCount"]
@@ -84,7 +84,7 @@ def get_device_name(device: DeviceLike = None) -> str:
 def synchronize(device: DeviceLike = None) -> None:
     """Wait until a GPU has done all that was asked of it, in all streams."""
     _refuse_in_a_step("synchronize")
-    gpu = _gpu(device)
+    gpu = get_gpu(device)
     gpu.xp.cuda.Device(_index(gpu)).synchronize()
 
 
@@ -97,7 +97,7 @@ class Event:
     """
 
     def __init__(self, enable_timing: bool = False, device: DeviceLike = None) -> None:
-        self.device = _gpu(device)
+        self.device = get_gpu(device)
         self.enable_timing = enable_timing
         self.raw = self.device.use().cuda.Event(disable_timing=not enable_timing)
 
@@ -140,7 +140,7 @@ class Stream:
     """
 
     def __init__(self, device: DeviceLike = None, priority: int = 0) -> None:
-        self.device = _gpu(device)
+        self.device = get_gpu(device)
         self.raw = self.device.use().cuda.Stream(non_blocking=True, priority=priority)
 
     @classmethod
@@ -190,7 +190,7 @@ class Stream:
 
 def current_stream(device: DeviceLike = None) -> Stream:
     """Return the stream to which a GPU's work goes now in this thread."""
-    gpu = _gpu(device)
+    gpu = get_gpu(device)
     return Stream.around(gpu.use().cuda.get_current_stream(), gpu)
 
 
@@ -215,30 +215,30 @@ def stream(stream: Stream) -> Iterator[Stream]:
 
 def memory_allocated(device: DeviceLike = None) -> int:
     """Return how many bytes of a GPU the arrays of this process occupy, in CuPy's pool."""
-    allocated: int = _gpu(device).memory.sizes()[0]
+    allocated: int = get_gpu(device).memory.sizes()[0]
     return allocated
 
 
 def memory_reserved(device: DeviceLike = None) -> int:
     """Return how many bytes CuPy's pool holds: those of arrays, and those that wait to be used again."""
-    return sum(_gpu(device).memory.sizes())
+    return sum(get_gpu(device).memory.sizes())
 
 
 def mem_get_info(device: DeviceLike = None) -> tuple[int, int]:
     """Return how many bytes of a GPU are free for any process, and how many it has."""
-    gpu = _gpu(device)
+    gpu = get_gpu(device)
     free, total = gpu.xp.cuda.Device(_index(gpu)).mem_info
     return free, total
 
 
 def empty_cache(device: DeviceLike = None) -> None:
     """Give what CuPy's pool holds and no array uses back to the GPU, for other processes."""
-    _gpu(device).memory.release()
+    get_gpu(device).memory.release()
 
 
 def memory_summary(device: DeviceLike = None) -> str:
     """Return a GPU's memory as a table, in MiB."""
-    gpu = _gpu(device)
+    gpu = get_gpu(device)
     allocated, waiting = gpu.memory.sizes()
     free, total = mem_get_info(gpu)
     rows = (
@@ -260,20 +260,6 @@ def _refuse_in_a_step(name: str) -> None:
     """
     remedy = "use streams and events around the call of the step"
     refuse_inside("work for the stream that the step is called on alone", f"tg.cuda.{name}", remedy)
-
-
-def _gpu(device: DeviceLike) -> Device:
-    if device is None:
-        default = get_default_device()
-        return default if _is_gpu(default) else get_device("cuda")
-    found = get_device(f"cuda:{device}" if isinstance(device, int) else device)
-    if not _is_gpu(found):
-        raise DeviceError(explain("cuda", "a GPU: 'cuda' or 'cuda:N'", repr(found.name)))
-    return found
-
-
-def _is_gpu(device: Device) -> bool:
-    return device.name.startswith("cuda:")
 
 
 def _index(gpu: Device) -> int:

@@ -73,6 +73,21 @@ def promoted(*dtypes: DType) -> DType:
     return result
 
 
+def names_dtype(value: Any) -> bool:
+    """Return whether a value names a dtype that a tensor may have, and so no device.
+
+    >>> names_dtype("float16"), names_dtype("cuda")
+    (True, False)
+    """
+    if not isinstance(value, str | type | np.dtype):  # NumPy would take the dtype of anything that has one
+        return False
+    try:
+        as_dtype("names_dtype", value)
+    except DTypeError:
+        return False
+    return True
+
+
 def as_dtype(where: str, dtype: Any) -> DType:
     """Return a supported dtype: float16, bfloat16, float32, float64, integers and bool.
 

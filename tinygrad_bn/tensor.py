@@ -11,7 +11,7 @@ import numpy as np
 
 from . import autograd, ops
 from .autograd import HookHandle, Node, Value, Version, apply, check_in_place
-from .backend import Device, device_of, dlpack, get_device
+from .backend import Device, device_of, dlpack, get_device, get_gpu
 from .backend.capturing import (
     may_show_values,
     refuse_host_array,
@@ -21,7 +21,7 @@ from .backend.capturing import (
 )
 from .checks import as_index, as_number, as_shape, normalize_axes, normalize_axis
 from .conversion import as_array
-from .dtypes import as_dtype, is_bfloat16, is_floating, is_half
+from .dtypes import as_dtype, is_bfloat16, is_floating, is_half, names_dtype
 from .errors import ArgumentError, DTypeError, GraphError, MemoryLayoutError, OutOfBoundsError, ShapeError, explain
 from .indexing import names_by_bools, plain_index
 
@@ -321,9 +321,24 @@ class Tensor(Value):
 
     # Conversion
 
-    def to(self, device: str | Device) -> Tensor:
-        """Return the tensor on another device (itself, if it is there already)."""
-        target = get_device(device)
+    def to(self, device: Any = None, dtype: Any = None) -> Tensor:
+        """Return the tensor on another device, in another dtype, or both (itself, if it is so already).
+
+        Args:
+            device: a device or its name, None for where it is; or, as in PyTorch, a dtype alone: `x.to("bfloat16")`.
+            dtype: as in `astype`; None leaves it as it is.
+
+        Raises:
+            DeviceError: the device is unknown, or cannot be used here.
+            DTypeError: it is no dtype that a tensor may have.
+        """
+        if dtype is None and names_dtype(device):
+            return self.astype(device)
+        wanted = self.dtype if dtype is None else as_dtype("to", dtype)
+        moved = self if device is None else self._moved(get_device(device))
+        return moved.astype(wanted)
+
+    def _moved(self, target: Device) -> Tensor:
         if target is self.device:
             return self
         if self.device.name == "cpu":
@@ -336,9 +351,12 @@ class Tensor(Value):
         refuse_reading()
         return self.to("cpu")
 
-    def cuda(self) -> Tensor:
-        """Return the tensor on the first GPU."""
-        return self.to("cuda")
+    def cuda(self, device: str | int | Device | None = None) -> Tensor:
+        """Return the tensor on a GPU, given by name or number.
+
+        None means the default device where it is a GPU, and else the first GPU.
+        """
+        return self.to(get_gpu(device))
 
     def astype(self, dtype: Any) -> Tensor:
         """Return the tensor in another dtype (itself, if it has it already)."""

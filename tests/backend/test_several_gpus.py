@@ -199,3 +199,25 @@ def test_operands_on_two_gpus(call: Callable[[tg.Tensor, tg.Tensor], object]) ->
         with pytest.raises((DeviceError, tg.errors.GraphError), match=r"expected .*cuda:|one device.*cuda:"):
             call(first, second)
     assert a.tolist() == b.tolist() == [[1.0, 1.0], [1.0, 1.0]]
+
+
+def test_moving_to_a_gpu_by_name_and_number() -> None:
+    x, net = tg.ones(2, device="cpu"), nn.Linear(2, 1)
+    for chosen, where in ((1, "cuda:1"), ("cuda:1", "cuda:1"), (tg.get_device("cuda:1"), "cuda:1"), ("cuda", "cuda:0")):
+        assert str(x.cuda(chosen).device) == where
+        assert net.cuda(chosen) is net
+        assert {str(parameter.device) for parameter in net.parameters()} == {where}
+        assert {str(parameter.device) for parameter in net.cpu().parameters()} == {"cpu"}
+    y = x.to("cuda:1", "float16")
+    assert (str(y.device), y.dtype) == ("cuda:1", np.float16)
+    assert str(x.cuda().device) == "cuda:0"
+    before = tg.get_default_device()
+    tg.set_default_device("cuda:1")
+    try:
+        assert str(x.cuda().device) == "cuda:1"
+    finally:
+        tg.set_default_device(before)
+    for wrong in ("cpu", 2, "cuda:2"):
+        for move in (x.cuda, net.cuda):
+            with pytest.raises(DeviceError, match="expected"):
+                move(wrong)

@@ -201,8 +201,10 @@ def test_half_precision_keeps_buffers_in_float32() -> None:
     assert {str(p.dtype) for p in net.parameters()} == {"float16"}
     assert str(net.features[0].norm.running_var.dtype) == "float32"
     assert str(net(tg.randn(2, 1, 4, 4, dtype="float16")).dtype) == "float16"
-    with pytest.raises(DTypeError, match="floating-point dtype"):
-        net.to(dtype="int32")
+    assert {str(p.dtype) for p in net.to("float64").parameters()} == {"float64"}
+    for call in (lambda: net.to(dtype="int32"), lambda: net.to("int32")):
+        with pytest.raises(DTypeError, match="floating-point dtype"):
+            call()
 
 
 def test_to_moves_to_a_device(device: str) -> None:

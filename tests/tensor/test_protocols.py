@@ -6,13 +6,14 @@ import copy
 import math
 import pickle
 
+import ml_dtypes
 import numpy as np
 import pytest
 from compare import torch
 from memory import shares_memory
 
 import tinygrad_bn as tg
-from tinygrad_bn.errors import DTypeError, GraphError, ShapeError
+from tinygrad_bn.errors import DeviceError, DTypeError, GraphError, ShapeError
 
 WITH_TORCH_THERE = pytest.mark.skipif(
     tg.get_default_device().name != "cpu" and not torch.cuda.is_available(), reason="this PyTorch knows no GPU"
@@ -213,6 +214,31 @@ def test_moving_to_where_it_is_already() -> None:
     assert x.to(x.device) is x
     assert x.to(x.device.name) is x
     assert (x.cpu() is x) == (x.device.name == "cpu")
+    assert x.to() is x.to("float32") is x.to(dtype="float32") is x.to(x.device, "float32") is x
     assert x.astype("float32") is x
     assert x.astype("float64") is not x
     assert +x is x
+
+
+def test_to_another_dtype() -> None:
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    for call in (
+        lambda: x.to("bfloat16"),
+        lambda: x.to(dtype="bfloat16"),
+        lambda: x.to(ml_dtypes.bfloat16),
+        lambda: x.to(np.dtype(ml_dtypes.bfloat16)),
+        lambda: x.to("cpu", "bfloat16"),
+        lambda: x.to(device=tg.get_device("cpu"), dtype="bfloat16"),
+    ):
+        y = call()
+        assert str(y.dtype) == "bfloat16"
+        (gradient,) = tg.grad(y.sum(), x)
+        assert gradient.dtype == np.float32
+        assert gradient.device is x.device
+    assert x.to(np.float64).dtype == np.float64
+    assert x.to(device=None) is x
+    for wrong in ("nonsense", "complex64", 3, tg.ones(2, dtype="float64")):
+        with pytest.raises(DeviceError, match=r"^in device: expected .+, got "):
+            x.to(wrong)
+    with pytest.raises(DTypeError, match=r"^in to: expected float16, bfloat16"):
+        x.to("cpu", "nonsense")

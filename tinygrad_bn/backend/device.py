@@ -147,6 +147,20 @@ def get_device(device: str | Device | None = None) -> Device:
     return _devices[name]
 
 
+def get_gpu(device: str | int | Device | None = None) -> Device:
+    """Return the GPU of that name or number; None means the default device where it is one, and else the first GPU.
+
+    Raises:
+        DeviceError: it is no GPU, or cannot be used here.
+    """
+    if device is None:
+        device = _default if _default.startswith("cuda:") else "cuda"
+    found = get_device(f"cuda:{device}" if isinstance(device, int) else device)
+    if not found.name.startswith("cuda:"):
+        raise DeviceError(explain("cuda", "a GPU: 'cuda' or 'cuda:N'", repr(found.name)))
+    return found
+
+
 def get_default_device() -> Device:
     """Return where tensors live that are made without `device`; see `set_default_device`."""
     return get_device(_default)

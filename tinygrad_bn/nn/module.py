@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from ..autograd import HookHandle, as_scope, enter_scope, leave_scope
-from ..backend import Device, Recording, get_device, recording
-from ..dtypes import as_dtype, is_floating
+from ..backend import Device, Recording, get_device, get_gpu, recording
+from ..dtypes import as_dtype, is_floating, names_dtype
 from ..errors import ArgumentError, DTypeError, GraphError, explain
 from ..tensor import Tensor
 from .parameter import Parameter, relocate
@@ -301,16 +301,18 @@ class Module:
         function(self)
         return self
 
-    def to(self, device: str | Device | None = None, dtype: Any = None) -> Self:
+    def to(self, device: Any = None, dtype: Any = None) -> Self:
         """Move parameters, buffers and gradients to a device, floating-point ones also to a dtype.
 
         The parameters stay the same objects, so an optimiser made before keeps working. Buffers are kept in float32 or
         wider: running statistics in 16 bits would lose what they average.
 
         Args:
-            device: a device; None leaves them where they are.
+            device: a device or its name, None for where they are; or, as in PyTorch, a dtype alone.
             dtype: float16, bfloat16, float32 or float64; None leaves them as they are.
         """
+        if dtype is None and names_dtype(device):
+            device, dtype = None, device
         target = None if device is None else get_device(device)
         wanted = None if dtype is None else as_dtype("Module.to", dtype)
         if wanted is not None and not is_floating(wanted):
@@ -322,6 +324,14 @@ class Module:
                     new = np.promote_types(new, "float32")
                 relocate(tensor, target or tensor.device, new)
         return self
+
+    def cpu(self) -> Self:
+        """Move to the CPU."""
+        return self.to("cpu")
+
+    def cuda(self, device: str | int | Device | None = None) -> Self:
+        """Move to a GPU, given by name or number; None means the default device if it is one, else the first GPU."""
+        return self.to(get_gpu(device))
 
     def float(self) -> Self:
         """Convert to float32."""
