@@ -158,7 +158,7 @@ class GraphRecorder:
         later.wait_event(earlier.record(self._cupy.cuda.Event(disable_timing=True)))
 
 
-def _refused(error: Exception) -> CaptureError:
+def _refused(error: BaseException) -> CaptureError:
     """Return what to raise where CUDA refuses to record something; it names the user's line that has asked for it."""
     innermost_first = reversed(list(traceback.walk_tb(error.__traceback__)))
     where = f"a captured step, {place_of(innermost_first)}"
