@@ -447,12 +447,14 @@ def test_what_cannot_be_captured() -> None:
     def generator(x: tg.Tensor) -> Any:
         yield x
 
-    for step in (None, 3, coroutine, generator):
+    for step in (3, coroutine, generator):
         with pytest.raises(DTypeError, match=r"^in capture: expected "):
             tg.capture(step)
     for warmup in (0, -1):
         with pytest.raises(ArgumentError, match=r"^in capture: expected warmup"):
             tg.capture(lambda x: x, warmup=warmup)
+        with pytest.raises(ArgumentError, match=r"^in capture: expected warmup"):
+            tg.capture(warmup=warmup)
     with pytest.raises(DTypeError, match=r"^in capture: expected warmup"):
         tg.capture(lambda x: x, warmup=1.5)
 

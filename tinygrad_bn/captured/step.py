@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
+import sys
 import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar, overload
 
 import numpy as np
 
@@ -41,7 +43,15 @@ class GraphInfo(NamedTuple):
     replays: int
 
 
-def capture(step: Callable[P, R], *, warmup: int = 3) -> CapturedStep[P, R]:
+@overload
+def capture(step: Callable[P, R], *, warmup: int = 3) -> CapturedStep[P, R]: ...
+
+
+@overload
+def capture(step: None = None, *, warmup: int = 3) -> Callable[[Callable[P, R]], CapturedStep[P, R]]: ...
+
+
+def capture(step: Callable[P, R] | None = None, *, warmup: int = 3) -> Any:
     """Return a function that does what a training step does, on a GPU as one CUDA graph that is recorded and repeated.
 
     A GPU works faster than Python can tell it what to do. A graph is told once: afterwards a call copies its tensors to
@@ -74,11 +84,13 @@ def capture(step: Callable[P, R], *, warmup: int = 3) -> CapturedStep[P, R]:
     call `reset`.
 
     Args:
-        step: a function of tensors; called as it is, for example, while operations are traced.
+        step: a function of tensors; called as it is, for example, while operations are traced. None makes a decorator,
+            as in `@tg.capture(warmup=1)`.
         warmup: how many calls run as they are before one is recorded, at least 1.
 
     Returns:
-        A function of the same arguments.
+        A function of the same arguments. Of a method each object gets one of its own, with its own recordings. Copies
+        (`copy.deepcopy`, also of an object with such a method) and what is unpickled begin without recordings.
 
     Raises:
         CaptureError: from calls: something above is not kept to.
@@ -96,11 +108,14 @@ def capture(step: Callable[P, R], *, warmup: int = 3) -> CapturedStep[P, R]:
     >>> [step(tg.tensor([1.0])).item() for _ in range(3)]
     [3.0, 2.75, 2.5]
     """
+    calls = as_index("capture", "warmup", warmup, 1)
+    if step is None:
+        return functools.partial(capture, warmup=calls)
     if not callable(step):
         raise DTypeError(explain("capture", "a function", repr(step)[:80]))
     if inspect.isgeneratorfunction(step) or inspect.iscoroutinefunction(step):
         raise DTypeError(explain("capture", "an ordinary function", f"{step.__name__!r}"))
-    return CapturedStep(step, as_index("capture", "warmup", warmup, 1))
+    return CapturedStep(step, calls)
 
 
 class CapturedStep(Generic[P, R]):
@@ -130,6 +145,27 @@ class CapturedStep(Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"<{self._where}, {len(self._recorded)} recordings>"
+
+    def __get__(self, instance: Any, owner: Any = None) -> CapturedStep[..., R]:
+        """Return the step of one object, where this is a method."""
+        bound = self._step.__get__(instance, owner) if hasattr(self._step, "__get__") else self._step
+        if instance is None or bound == self._step:
+            return self
+        if not hasattr(instance, "__dict__"):
+            got, remedy = f"one of {type(instance).__name__}, which has __slots__ only", "capture a function instead"
+            raise CaptureError(explain(self._where, "an object that can keep its recordings", got, remedy))
+        steps = instance.__dict__.setdefault("_captured_steps", _StepsOfAnObject())
+        found: CapturedStep[..., R] | None = steps.get(self)
+        return found or steps.setdefault(self, CapturedStep(bound, self._warmup))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> CapturedStep[P, R]:
+        return CapturedStep(copy.deepcopy(self._step, memo), self._warmup)  # of a method: of the copied object
+
+    def __reduce__(self) -> Any:
+        name = getattr(self, "__qualname__", "")
+        if getattr(sys.modules.get(self.__module__), name, None) is self:
+            return name  # as of functions: the variable of this name
+        return CapturedStep, (self._step, self._warmup)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Do the step."""
@@ -214,6 +250,16 @@ class CapturedStep(Generic[P, R]):
         if recorded.finds_the_same():  # a step that has switched something would not begin like this again
             self._recorded = [*self._recorded, (key, recorded)][-MOST_GRAPHS:]
         return recorded.launch()
+
+
+class _StepsOfAnObject(dict[CapturedStep[..., Any], CapturedStep[..., Any]]):
+    """An object's own captured steps, by what its class has; a copy of the object begins with none."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _StepsOfAnObject:
+        return _StepsOfAnObject()
+
+    def __reduce__(self) -> Any:
+        return _StepsOfAnObject, ()
 
 
 def _named(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[tuple[str, Any]]:
