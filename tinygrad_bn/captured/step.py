@@ -148,8 +148,10 @@ class CapturedStep(Generic[P, R]):
 
     def __get__(self, instance: Any, owner: Any = None) -> CapturedStep[..., R]:
         """Return the step of one object, where this is a method."""
-        bound = self._step.__get__(instance, owner) if hasattr(self._step, "__get__") else self._step
-        if instance is None or bound == self._step:
+        # Looked up in the class, as Python does: a bound method lends its function's, and is bound already.
+        bind = getattr(type(self._step), "__get__", None)
+        bound = self._step if instance is None or bind is None else bind(self._step, instance, owner)
+        if bound == self._step:
             return self
         if not hasattr(instance, "__dict__"):
             got, remedy = f"one of {type(instance).__name__}, which has __slots__ only", "capture a function instead"
