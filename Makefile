@@ -11,6 +11,9 @@ ARGS   ?=
 # Tests that go through the kernels, whoever provides them; the compiled ones are the default wherever they can be used.
 COMPUTING := $(addprefix tests/,autograd functional kernels nn ops optim traps)
 
+# Test bodies that once more compute on an emulated GPU; others have tests of their own there, or take too long.
+ON_A_GPU := $(addprefix tests/,autograd captured data interop nn optim tensor traps)
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -70,6 +73,8 @@ test: lint ## format, lint, types and all tests; options for pytest: make test A
 ifeq ($(strip $(ARGS)),)
 	@echo "== once more with the kernels in plain NumPy, what computes with kernels (pytest)"
 	@TINYGRAD_BN_KERNELS=reference $(PYTEST) -rfE $(COMPUTING) --ignore-glob='*/test_cpu_*'
+	@echo "== once more on an emulated GPU, by the same bodies (pytest)"
+	@$(PYTEST) -rfE --device cuda --emulated-gpu $(ON_A_GPU)
 endif
 
 .PHONY: lint

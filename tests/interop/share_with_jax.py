@@ -16,7 +16,7 @@ def address(x: tg.Tensor) -> int:
 
 
 for dtype in ("float32", "bfloat16", "float16", "int32", "uint8", "bool"):
-    x = tg.tensor(np.arange(1000) % 2, dtype=dtype)
+    x = tg.tensor(np.arange(1000) % 2, dtype=dtype, device="cpu")
     aligned = BufferPool(smallest=0).empty(x.shape, x.dtype)  # to 64 bytes: JAX copies what lies otherwise
     aligned[...] = x.data
     x = tg.from_array(aligned)
@@ -30,5 +30,5 @@ for dtype in ("float32", "bfloat16", "float16", "int32", "uint8", "bool"):
     with pytest.raises(ArgumentError, match="read-only"):
         back[0] = 1
     with pytest.raises(GraphError, match="detach"):
-        jax.dlpack.from_dlpack(tg.ones(2, requires_grad=True))
+        jax.dlpack.from_dlpack(tg.ones(2, device="cpu", requires_grad=True))
     print(dtype)
