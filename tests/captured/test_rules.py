@@ -14,7 +14,7 @@ import pytest
 
 import tinygrad_bn as tg
 from tinygrad_bn import functional as F
-from tinygrad_bn import nn
+from tinygrad_bn import nn, optim
 from tinygrad_bn.autograd import trace
 from tinygrad_bn.backend import Generator, get_device
 from tinygrad_bn.errors import ArgumentError, CaptureError, DeviceError, DTypeError, GraphError
@@ -161,6 +161,31 @@ def test_remedies(where: str, name: str) -> None:
     function, remedy = REMEDIES[name]
     with pytest.raises(CaptureError, match=f"test_rules.py.*{remedy}"):
         tg.capture(function)(numbers(where))
+
+
+def test_settings_are_changed_by_schedules(where: str) -> None:
+    """What the step's own code sets would stay as it was recorded."""
+    weight = numbers(where).requires_grad_()
+    rule = optim.Adam([weight], lr=0.5)
+    schedule = optim.OneCycleLR(rule, 0.5, total_steps=20)
+    for change in (
+        lambda x: rule.param_groups[0].__setitem__("lr", 0.25),
+        lambda x: rule.param_groups[0].update(lr=0.25),
+        lambda x: rule.load_state_dict(rule.state_dict()),
+    ):
+        with pytest.raises(CaptureError, match=r"test_rules\.py, line \d+ .*got an assignment to 'lr'.*use LambdaLR"):
+            tg.capture(change)(numbers(where))
+
+    def step(x: tg.Tensor) -> None:
+        schedule.step()
+
+    captured, before = tg.capture(step, warmup=1), []
+    for _ in range(4):
+        before.append((rule.param_groups[0]["lr"], rule.param_groups[0]["betas"]))
+        captured(numbers(where))
+    assert len(set(before)) == 4
+    rule.param_groups[0]["lr"] = 0.125
+    assert copy.deepcopy(rule).param_groups[0]["lr"] == 0.125
 
 
 def test_numbers_in_lists_and_numpys_scalars_are_constants(where: str) -> None:

@@ -195,9 +195,14 @@ def _holds_host_array(value: Any) -> bool:
 
 def refuse_drawing(remedy: str = "draw before the call and give the step a tensor") -> None:
     """Raise if a captured step draws random numbers outside `fed` and `each_time`, which draw them for each replay."""
+    expected = "random numbers that are drawn anew at each replay, as by functional.dropout, tg.rand and tg.randn"
+    refuse_once_only(expected, "a generator's own method", remedy)
+
+
+def refuse_once_only(expected: str, got: str, remedy: str) -> None:
+    """Raise as `refuse_inside`, but not in what `fed` and `each_time` do again for each replay."""
     if not _repeated.get():
-        expected = "random numbers that are drawn anew at each replay, as by functional.dropout, tg.rand and tg.randn"
-        refuse_inside(expected, "a generator's own method", remedy)
+        refuse_inside(expected, got, remedy)
 
 
 def place_of(frames: Iterable[tuple[FrameType, int]]) -> str:

@@ -64,18 +64,25 @@ def capture(step: Callable[P, R] | None = None, *, warmup: int = 3) -> Any:
 
     Rules, on every device and from the first call on:
 
-    * Arguments are tensors, tuples, lists, dicts, and hashable values. Each other value of a number is another step:
-      what changes from call to call is given as a tensor. Tensors are all on one device, need no gradient, and are not
-      changed by the step.
+    * Arguments are tensors, tuples, lists, dicts, and hashable values. Each other value, type or sign of a number is
+      another step (1, 1.0 and True; 0.0 and -0.0): what changes from call to call is given as a tensor. Tensors are all
+      on one device, need no gradient, and are not changed by the step.
     * What is returned are tensors, or None, in tuples, lists or dicts. They are copies without a graph: keep them as
       long as you like.
     * Nothing is read inside: no `item`, `numpy`, `float(...)`, `print`, `if loss > 1`. Return the tensor and read it
-      after the call; the error names the line.
+      after the call; the error names the line. Nor is anything written: no `interop.save_model`.
+    * NumPy arrays do not take part, as operands, indices, values or gradients: they would be read once. Numbers, lists
+      of them and NumPy's scalars are constants, as if they stood in the code. So random numbers come from `tg.rand`,
+      `tg.randn` and dropout; those of Python's `random`, and single ones of NumPy's, are not noticed, and stay.
+    * All work is for the current stream, and nobody waits: no `tg.cuda.stream`, `synchronize`, or events inside.
+    * Settings of `param_groups` are changed by schedules, or between the calls.
 
     What the package's own parts change outside the device acts at each call: step counts, learning rates, schedules,
     random numbers of `tg.rand`, `tg.randn` and dropout, `.grad` of parameters, checks for changes in place. Other
     effects of the code take place only while it runs: calls of hooks, changes of your own variables. What the step
-    hands on to its next call must be in tensors that it changes in place. Gradients that it leaves in `.grad` are where
+    hands on to its next call must be in tensors that it changes in place: `average.assign_(average * 0.9 + loss)`.
+    A tensor that is put into a variable or a list of yours instead (`averages[0] = averages[0] * 0.9 + loss`) lies in
+    memory of the recording, may hold anything, and is not noticed. Gradients that the step leaves in `.grad` are where
     it writes the next ones, too: copy those that you keep.
 
     A recording is dropped when a tensor that it uses gets other memory, as by `to` (a module's `load_state_dict` writes

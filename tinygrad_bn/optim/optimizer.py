@@ -14,6 +14,7 @@ from ..checks import as_index, as_number
 from ..dtypes import is_floating
 from ..errors import ArgumentError, DTypeError, GraphError, StateError, explain
 from ..tensor import Tensor
+from .settings import Settings
 from .skipping import without_skipped_steps
 
 Group = dict[str, Any]
@@ -89,7 +90,7 @@ class Optimizer:
         new["params"] = entries
         as_number(self._where, "lr", new["lr"], above=0.0)
         self.check_settings(new)
-        self.param_groups.append(new)
+        self.param_groups.append(Settings(new))
 
     def _check_parameter(self, parameter: Any) -> None:
         if not isinstance(parameter, Tensor):
@@ -219,9 +220,9 @@ class Optimizer:
             state = self._loaded_state(where, [number for g in saved for number in g["params"]], state_dict["state"])
         except (ArgumentError, DTypeError) as error:
             raise StateError(str(error)) from error
-        self.state = state
         for group, new in zip(self.param_groups, settings, strict=True):
             group.update(new)
+        self.state = state
 
     def _loaded_settings(self, where: str, group: Mapping[str, Any]) -> Group:
         """Return a checked copy of a saved group, without its parameters."""
