@@ -1,4 +1,4 @@
-"""The time there is: a machine with a GPU is lent for minutes."""
+"""How long a run may take: what does not fit is left out, the least important first."""
 
 from __future__ import annotations
 
