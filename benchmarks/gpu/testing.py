@@ -22,6 +22,16 @@ FOLDERS = (
 )
 """Of the tests, those that mean the most first."""
 
+# Other releases than those of the project's own environment may warn of what is to come.
+_LENIENT = (
+    "-W",
+    "default::DeprecationWarning",
+    "-W",
+    "default::PendingDeprecationWarning",
+    "-W",
+    "default::FutureWarning",
+)
+
 _PROCESSES = 8
 _TIMEOUT = 400.0
 _KEPT = 40  # failures whose text is kept
@@ -47,7 +57,7 @@ def _run(folder: str, device: str, budget: Budget) -> Record:
     with tempfile.TemporaryDirectory(prefix="tinygrad_bn-tests-") as scratch:
         report = Path(scratch) / "report.xml"
         command = [sys.executable, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", "-m", "not slow"]
-        command += ["--device", device, f"--junitxml={report}", title]
+        command += ["--device", device, f"--junitxml={report}", *_LENIENT, title]
         if importlib.util.find_spec("xdist") is not None:
             command += ["-n", str(min(_PROCESSES, os.cpu_count() or 1))]
         timeout = budget.at_most(_TIMEOUT)
