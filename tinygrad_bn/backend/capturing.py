@@ -10,6 +10,7 @@ random numbers that nobody draws anew.
 
 from __future__ import annotations
 
+import functools
 import linecache
 import os
 import sys
@@ -27,10 +28,6 @@ from .recording import Recording, current
 
 _PACKAGE = __name__.partition(".")[0]
 _NOT_THE_USERS = (_PACKAGE, "cupy", "cupy_backends", "numpy")
-_LIBRARIES = (
-    *(sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")),
-    "<frozen ",
-)
 
 _inside: ContextVar[bool] = ContextVar("tinygrad_bn.inside_captured_step", default=False)
 _repeated: ContextVar[bool] = ContextVar("tinygrad_bn.repeated_host_work", default=False)
@@ -219,10 +216,17 @@ def place_of(frames: Iterable[tuple[FrameType, int]]) -> str:
         outermost = frame.f_code.co_filename, line
         if module.partition(".")[0] in _NOT_THE_USERS:
             continue
-        if not outermost[0].startswith(_LIBRARIES):
+        if not outermost[0].startswith(_libraries()):
             return _described(*outermost)
         of_a_library = of_a_library or outermost
     return _described(*(of_a_library or outermost or ("", 0)))
+
+
+@functools.cache
+def _libraries() -> tuple[str, ...]:
+    """Return how the names of files begin that belong to Python or were installed."""
+    folders = (sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+    return "<frozen ", *(folder + os.sep for folder in folders)
 
 
 def _described(filename: str, line: int) -> str:
