@@ -220,7 +220,10 @@ class Tensor(Value):
 
     def __format__(self, specification: str) -> str:
         """Return the only element written as asked for, as in f"{loss:.2f}"; the same as `str` where nothing is."""
-        return format(self.item(), specification) if specification else str(self)
+        if specification:
+            return format(self.item(), specification)
+        may_show_values()  # `str` is asked by this very function, and would not know that it is the user who asks
+        return str(self)
 
     def __len__(self) -> int:
         if self.ndim == 0:
