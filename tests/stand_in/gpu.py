@@ -11,10 +11,12 @@ import types
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 
+from tinygrad_bn.backend import capturing
 from tinygrad_bn.backend import device as devices
 
 from . import gpu_kernels, gpu_memory, gpu_streams
@@ -173,7 +175,8 @@ def emulated_gpu(count: int = 1) -> Iterator[types.ModuleType]:
     for module in (cupy, cupy.cuda, cupy.cuda.runtime, cupy.cuda.memory, cupy.cuda.stream, cupy.lib):
         sys.modules[module.__name__] = module
     try:
-        with stand_in_libraries():
+        cupys = (*capturing._NOT_THE_USERS, __name__.partition(".")[0])
+        with stand_in_libraries(), mock.patch.object(capturing, "_NOT_THE_USERS", cupys):
             yield cupy
         check_all()
     finally:
