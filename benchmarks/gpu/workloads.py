@@ -16,10 +16,11 @@ BATCH = 128
 PRECISIONS = {"tf32": "TF32", "float32": "float32", "bfloat16": "bfloat16"}
 """How products of float32 factors are computed, on both sides; the words are those of the tables."""
 
-TOLERANCE = {"float32": 1e-2, "tf32": 0.1, "bfloat16": 0.5}
+TOLERANCE = {"float32": 1e-2, "tf32": 0.05, "bfloat16": 0.15}
 """How far results may be from ours to count as the same work (`timing.deviation`).
 
-Losses are compared on the scale of what ten small steps change, of which coarser factors change a part, too.
+Losses are compared on the scale of what ten small steps change, of which coarser factors change a part, too. In bfloat16
+on the CPU, PyTorch differs from ours by 0.002 (VGG11), 0.014 (SmallCNN and ResNet20) and 0.021 (MobileNet).
 """
 
 CAPTURED = "ours-captured"
