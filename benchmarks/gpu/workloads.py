@@ -19,8 +19,8 @@ PRECISIONS = {"tf32": "TF32", "float32": "float32", "bfloat16": "bfloat16"}
 TOLERANCE = {"float32": 1e-2, "tf32": 0.05, "bfloat16": 0.15}
 """How far results may be from ours to count as the same work (`timing.deviation`).
 
-Losses are compared on the scale of what ten small steps change, of which coarser factors change a part, too. In bfloat16
-on the CPU, PyTorch differs from ours by 0.002 (VGG11), 0.014 (SmallCNN and ResNet20) and 0.021 (MobileNet).
+Losses are compared on the scale of what ten small steps change, of which coarser factors change a part, too. On the CPU
+PyTorch differs from ours, both in bfloat16, by 0.002 (VGG11), 0.014 (SmallCNN and ResNet20) and 0.021 (MobileNet).
 """
 
 CAPTURED = "ours-captured"
