@@ -29,6 +29,7 @@ def _train_a_little(queue: multiprocessing.Queue[float] | None = None) -> float:
     return total
 
 
+@pytest.mark.cpu_only("a forked process cannot use its parent's GPU")
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_forked_and_spawned_processes_compute_the_same(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "_number", 2)
