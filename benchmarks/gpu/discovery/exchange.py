@@ -45,9 +45,8 @@ def jax_sharing(place: Place) -> Found:
     doubled = tg.from_dlpack((theirs * 2.0).block_until_ready())
     shared = theirs.unsafe_buffer_pointer() == _pointer(ours)
     right = doubled.tolist() == (2.0 * values).tolist() and str(doubled.device) == str(ours.device)
-    return Found(
-        f"{'shared' if shared else 'copied'}; JAX's result came back as {doubled.device}", {}, shared and right
-    )
+    line = f"{'shared' if shared else 'copied'}; JAX's result came back as {doubled.device}"
+    return Found(line, passed=right and (shared or place.ours == "cpu"))  # on the CPU JAX copies what begins anywhere
 
 
 def _pointer(tensor: tg.Tensor) -> int:
