@@ -6,6 +6,7 @@ GPU does at the same time.
 
 from __future__ import annotations
 
+import os
 import sys
 import types
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ import pytest
 
 from tinygrad_bn.backend import capturing
 from tinygrad_bn.backend import device as devices
+from tinygrad_bn.kernels import kernels_of
 
 from . import gpu_kernels, gpu_memory, gpu_streams
 from .array import Function, function_named
@@ -162,6 +164,7 @@ def emulated_gpu(count: int = 1) -> Iterator[types.ModuleType]:
     reason = unavailable_reason()
     if reason:
         pytest.skip(reason)
+    kernels_of(devices.get_device("cpu"))  # chosen while the variable is there that may force them
     before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "cupy"}
     opened = {name: device for name, device in devices._devices.items() if name.startswith("cuda:")}
     for name in before:
@@ -176,7 +179,12 @@ def emulated_gpu(count: int = 1) -> Iterator[types.ModuleType]:
         sys.modules[module.__name__] = module
     try:
         cupys = (*capturing._NOT_THE_USERS, __name__.partition(".")[0])
-        with stand_in_libraries(), mock.patch.object(capturing, "_NOT_THE_USERS", cupys):
+        with (
+            stand_in_libraries(),
+            mock.patch.object(capturing, "_NOT_THE_USERS", cupys),
+            mock.patch.dict(os.environ),
+        ):
+            os.environ.pop("TINYGRAD_BN_KERNELS", None)  # tested are the GPU's own kernels, whatever serves the CPU
             yield cupy
         check_all()
     finally:
